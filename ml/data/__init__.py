@@ -1,0 +1,1 @@
+"""Reading image collections, splitting them by lesion, and feeding them to training."""
