@@ -1,0 +1,99 @@
+"""From logits to probabilities one can read as such, to a named class, and to the two thresholds on risk."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from ml.metrics import wilson_interval
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Logits are divided by `temperature` and shifted by `bias` [C] before the softmax.
+
+    Temperature scaling (Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks", section 4.2)
+    with a bias per class, which puts back the class frequencies that a weighted loss took out.
+    """
+
+    temperature: float
+    bias: tuple[float, ...]
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Logits [N, C] -> probabilities [N, C]; rows sum to one."""
+        return softmax(logits / self.temperature + np.asarray(self.bias))
+
+
+def softmax(logits: Floats) -> Floats:
+    """Softmax over the last axis, without overflow."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Floats = exponents / exponents.sum(axis=-1, keepdims=True)
+    return result
+
+
+def fit_calibration(logits: Floats, labels: NDArray[np.int64], shrinkage: float = 0.01) -> Calibration:
+    """Temperature and bias of least cross-entropy on validation logits [N, C] and labels [N].
+
+    `shrinkage` pulls the biases, squared, towards zero, so that a class with few validation images gets no wild one.
+    """
+    count, classes = logits.shape
+
+    def objective(values: Floats) -> tuple[float, Floats]:
+        scaled = logits * np.exp(-values[0]) + values[1:]
+        probabilities = softmax(scaled)
+        loss = -np.log(np.maximum(probabilities[np.arange(count), labels], 1e-12)).mean()
+        error = probabilities.copy()
+        error[np.arange(count), labels] -= 1
+        error /= count
+        gradient = np.concatenate([[-(error * logits).sum() * np.exp(-values[0])], error.sum(axis=0)])
+        gradient[1:] += 2 * shrinkage * values[1:]
+        return float(loss + shrinkage * (values[1:] ** 2).sum()), gradient
+
+    found = minimize(objective, np.zeros(classes + 1), jac=True, method="L-BFGS-B", bounds=[(-3, 3), *[(-5, 5)] * classes])
+    bias = found.x[1:] - found.x[1:].mean()
+    return Calibration(float(np.exp(found.x[0])), tuple(float(b) for b in bias))
+
+
+def named_class(probabilities: Floats, priors: Floats, power: float) -> NDArray[np.int64]:
+    """Index [N] of the class to name: the largest p / prior^power, with probabilities [N, C] and priors [C].
+
+    With power 0 it is the most probable class. A higher power names rare classes sooner, so that a dermatofibroma is
+    not lost among naevi fifty times as common (Saerens, Latinne, Decaestecker 2002, on adjusting to other priors).
+    """
+    scores = np.log(np.maximum(probabilities, 1e-12)) - power * np.log(np.maximum(priors, 1e-6))
+    chosen: NDArray[np.int64] = scores.argmax(axis=-1)
+    return chosen
+
+
+def fit_prior_power(probabilities: Floats, labels: NDArray[np.int64], priors: Floats) -> float:
+    """The power for `named_class` with the best balanced accuracy on validation; the smallest within 0.002 of it."""
+    powers = np.linspace(0.0, 1.0, 21)
+    present = np.unique(labels)
+    figures = []
+    for power in powers:
+        named = named_class(probabilities, priors, float(power))
+        figures.append(np.mean([(named[labels == c] == c).mean() for c in present]))
+    best = max(figures)
+    return float(next(p for p, f in zip(powers, figures, strict=True) if f >= best - 0.002))
+
+
+def fit_thresholds(
+    risk: Floats, malignant: NDArray[np.bool_], sensitivity: float, missed: float
+) -> dict[str, float]:
+    """The thresholds `malignant` and `uncertain` on validation risk [N], from its malignant images [N].
+
+    `malignant` is the highest value whose sensitivity has a lower 95 % bound (Wilson) of at least `sensitivity`;
+    `uncertain` is the highest below which at most the share `missed` of malignant images falls. Where too few
+    malignant images exist to support a bound, the threshold falls to the lowest risk among them: flag all of them.
+    """
+    ordered = np.sort(risk[malignant])
+    count = len(ordered)
+    if count == 0:
+        return {"malignant": 0.5, "uncertain": 0.1}
+    allowed = [k for k in range(count) if wilson_interval(count - k, count)[0] >= sensitivity]
+    upper = float(ordered[max(allowed, default=0)])
+    lower = float(ordered[int(np.floor(missed * count))])
+    return {"malignant": upper, "uncertain": min(lower, upper)}

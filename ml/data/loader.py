@@ -1,0 +1,102 @@
+"""Feeding images to training: decode once into a cache on disk, then read, augment and batch."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from ml.data.manifest import ImageRecord
+from ml.images import decode
+from ml.transforms.serving import square
+
+CACHE_MARGIN = 1.15
+"""Training images are cached this much larger than the network's input, so that crops keep their detail."""
+
+
+def decoded(records: Sequence[ImageRecord], side: int, cache: Path, progress: bool = True) -> NDArray[np.uint8]:
+    """All pictures as one memory-mapped array uint8 [N, side, side, 3], made on first use and kept in `cache`.
+
+    The file's name is a digest of the pictures' own digests and the side, so a changed data set or size never meets
+    a stale cache. Raises InvalidImage for a picture that cannot be read, OSError where the disk is full.
+    """
+    key = hashlib.sha256(json.dumps([side, *(r.sha256 for r in records)]).encode()).hexdigest()[:24]
+    path = cache / f"{key}.npy"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{key}.{os.getpid()}.partial")
+        images = np.lib.format.open_memmap(
+            partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3)
+        )
+        for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
+            images[row] = square(decode(record.path.read_bytes(), max_side=4 * side), side)
+        images.flush()
+        del images
+        partial.replace(path)
+    array: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return array
+
+
+class AugmentedImages(TorchDataset[tuple[Tensor, int]]):
+    """Cached pictures, each augmented by a random stream of its own: (seed, epoch, image) fixes the result."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64], transform: v2.Transform, seed: int):
+        self.images, self.labels, self.transform, self.seed = images, labels, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        epoch, row = key
+        image = torch.from_numpy(np.ascontiguousarray(self.images[row].transpose(2, 0, 1)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch, row)).generate_state(1)[0]))
+            return self.transform(image), int(self.labels[row])
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """The order of one epoch: a permutation of the images, or draws weighted by class, fixed by (seed, epoch)."""
+
+    def __init__(self, count: int, seed: int, weights: NDArray[np.float64] | None = None):
+        self.count, self.seed, self.weights, self.epoch = count, seed, weights, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        if self.weights is None:
+            order = random.permutation(self.count)
+        else:
+            order = random.choice(self.count, self.count, p=self.weights / self.weights.sum())
+        return iter([(self.epoch, int(row)) for row in order])
+
+
+def training_loader(
+    images: AugmentedImages, sampler: EpochSampler, batch_size: int, workers: int
+) -> DataLoader[tuple[Tensor, int]]:
+    """Batches (uint8 [B, 3, S, S], int64 [B]); the last short batch is left out (batch normalisation needs company)."""
+    return DataLoader(
+        images,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        drop_last=len(images) > batch_size,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def default_workers(device: str) -> int:
+    """Loader processes: one beside a CPU that trains, up to eight beside a GPU."""
+    cores = os.cpu_count() or 1
+    return 1 if device == "cpu" else max(1, min(8, cores - 1))

@@ -1,0 +1,66 @@
+"""How a bundle runs: one interface, float32 tensor in, logits and features out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.architectures import build_model
+from ml.bundle import WEIGHTS, Bundle
+from ml.errors import BundleError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class Runtime(Protocol):
+    """Anything that runs a network."""
+
+    def run(self, batch: NDArray[np.float32]) -> Arrays:
+        """[B, 3, S, S] -> (logits [B, C], pooled features [B, D]), float32."""
+        ...
+
+
+class TorchRuntime:
+    """PyTorch in inference mode, on the CPU unless told otherwise."""
+
+    def __init__(self, bundle: Bundle, device: str = "cpu"):
+        import torch
+
+        from ml.networks import set_channels_last
+
+        self._torch, self._device = torch, torch.device(device)
+        self._network = build_model(bundle.card.architecture, len(bundle.card.classes), bundle.card.image_size)
+        try:
+            self._network.load_state_dict(load_state(bundle), strict=True)
+        except RuntimeError as error:
+            raise BundleError(f"The weights of '{bundle.card.name}' do not fit its card; train it again.") from error
+        self._network.eval().to(self._device)
+        set_channels_last(self._network)
+
+    def run(self, batch: NDArray[np.float32]) -> Arrays:
+        """[B, 3, S, S] -> (logits [B, C], pooled features [B, D]), float32."""
+        torch = self._torch
+        with torch.inference_mode():
+            tensor = torch.from_numpy(batch).to(self._device).contiguous(memory_format=torch.channels_last)
+            logits, features = self._network.forward_with_features(tensor)
+            return logits.float().cpu().numpy(), features.float().cpu().numpy()
+
+
+def load_state(bundle: Bundle) -> dict[str, Tensor]:
+    """The bundle's weights as float32 torch tensors, by name. Raises BundleError for NaN, infinity or a bad file."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(bundle.path / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"The weights of '{bundle.card.name}' cannot be read; fetch or train it again.") from error
+    if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+        raise BundleError(f"The weights of '{bundle.card.name}' are not all finite numbers; train it again.")
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

@@ -1,0 +1,164 @@
+"""`train`: a prepared data set in, a verified bundle out."""
+
+import logging
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml.architectures import build_model, find_architecture
+from ml.bundle import Bundle, load_bundle
+from ml.data.loader import CACHE_MARGIN, AugmentedImages, decoded, default_workers
+from ml.data.manifest import Dataset, ImageRecord, load_dataset
+from ml.errors import TrainingError
+from ml.labels import Taxonomy, load_taxonomy
+from ml.networks import Network, batch_norms, count_parameters, set_channels_last
+from ml.training.checkpoint import LAST
+from ml.training.config import TrainingConfig
+from ml.training.finish import finish
+from ml.training.loop import Run, Split, run_epochs
+from ml.training.normaliser import Normaliser
+from ml.training.optimisation import class_weights, reestimate_batch_norm, training_loss
+from ml.training.teacher import Teacher
+from ml.training.warm_start import warm_start
+from ml.transforms.training import training_transform
+
+log = logging.getLogger("lesion_lens.train")
+
+STATISTICS_BATCHES = 24
+
+
+def new_version() -> str:
+    """A version that sorts by time: 20260131T235959Z."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def train(
+    config: TrainingConfig,
+    data: Path,
+    run_folder: Path,
+    bundle_folder: Path,
+    *,
+    negatives: Path | None = None,
+    resume: bool = False,
+    stop_after: float = math.inf,
+    progress_bar: bool = True,
+) -> Bundle:
+    """Train on the prepared data set in `data` and write a bundle to `bundle_folder` (NAME/VERSION).
+
+    `run_folder` takes checkpoint, history and curves; with `resume` a run found there goes on. `stop_after` seconds end
+    the run early, after a whole epoch, with a usable bundle. `negatives` is a folder of pictures that are no
+    dermatoscopic photos, by kind, for the gate (see ml.training.finish). Raises TrainingError, DatasetError or BundleError.
+    """
+    config.check()
+    run_folder.mkdir(parents=True, exist_ok=True)
+    taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data)
+    if tuple(dataset.classes) != taxonomy.codes:
+        raise TrainingError(
+            f"The data set was prepared for {dataset.label_set} ({', '.join(dataset.classes)}), "
+            f"not for {taxonomy.name} ({', '.join(taxonomy.codes)}). Prepare it again with --label-set {taxonomy.name}."
+        )
+    device = choose_device(config.device)
+    torch.set_float32_matmul_precision("medium")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    training = _training_images(config, dataset, taxonomy, progress_bar)
+    weights = class_weights(training.labels, len(taxonomy.labels), config.class_weights)
+    run = Run(
+        config=config,
+        folder=run_folder,
+        network=_network(config, taxonomy).to(device),
+        normalise=Normaliser(*_statistics(config), device),
+        training=training,
+        validation=_validation_images(config, dataset, taxonomy, progress_bar),
+        classes=len(taxonomy.labels),
+        loss=training_loss(config, weights.to(device)),
+        autocast=choose_precision(config.precision, device),
+        workers=default_workers(device.type) if config.workers < 0 else config.workers,
+        teacher=None if config.teacher is None else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, device),
+        progress_bar=progress_bar,
+        stop_after=stop_after,
+    )
+    if config.reset_batch_norm and not (resume and (run_folder / LAST).exists()):
+        reestimate_batch_norm(run.network, _first_batches(run))
+    log.info(
+        "%s parameters on %s, %d training and %d validation images.",
+        f"{count_parameters(run.network):,}", device, len(training), len(run.validation.labels),
+    )  # fmt: skip
+    outcome = run_epochs(run, resume)
+    if outcome.progress.epoch == 0:
+        raise TrainingError(f"{outcome.failure} No epoch was finished. Lower the learning rates and train again.")
+    run.network.load_state_dict(outcome.best)
+    bundle = finish(run, dataset, taxonomy, outcome.progress, bundle_folder, negatives)
+    if outcome.failure is not None:
+        raise TrainingError(f"{outcome.failure} The run stopped; the best weights before that are in {bundle_folder}.")
+    return bundle
+
+
+def choose_device(name: str) -> torch.device:
+    """'auto', or any torch device: a CUDA or Apple GPU where there is one, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """The type for mixed precision, or None for single precision throughout.
+
+    'auto' takes bfloat16 on GPUs, and on CPUs with matrix tiles for it (AMX); other CPUs have the instructions but
+    train slower with them.
+    """
+    if name == "bf16":
+        return torch.bfloat16
+    if name == "float32" or device.type == "mps":
+        return None
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+
+
+def _network(config: TrainingConfig, taxonomy: Taxonomy) -> Network:
+    network = build_model(config.architecture, len(taxonomy.labels), config.image_size, config.dropout)
+    log.info(warm_start(network, config.architecture, config.weights))
+    if config.batch_norm_momentum is not None:
+        for norm in batch_norms(network):
+            norm.momentum = config.batch_norm_momentum
+    set_channels_last(network)
+    return network
+
+
+def _statistics(config: TrainingConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    architecture = find_architecture(config.architecture)
+    return architecture.mean, architecture.std
+
+
+def _labels(records: tuple[ImageRecord, ...], taxonomy: Taxonomy) -> NDArray[np.int64]:
+    return np.array([taxonomy.index(record.label) for record in records], dtype=np.int64)
+
+
+def _training_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> AugmentedImages:
+    records = dataset.split("train")
+    images = decoded(records, round(CACHE_MARGIN * config.image_size), dataset.folder / "cache", progress)
+    transform = training_transform(config.augmentation, config.image_size)
+    return AugmentedImages(images, _labels(records, taxonomy), transform, config.seed)
+
+
+def _validation_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> Split:
+    records = dataset.split("val")
+    images = decoded(records, config.image_size, dataset.folder / "cache", progress)
+    return Split(images, _labels(records, taxonomy))
+
+
+def _first_batches(run: Run) -> list[torch.Tensor]:
+    count = min(len(run.training), STATISTICS_BATCHES * run.config.batch_size)
+    rows = np.random.default_rng(run.config.seed).permutation(len(run.training))[:count]
+    batches = [rows[i : i + run.config.batch_size] for i in range(0, count, run.config.batch_size)]
+    return [
+        run.normalise(torch.stack([run.training[0, int(row)][0] for row in batch])) for batch in batches if len(batch) > 1
+    ]

@@ -1,0 +1,92 @@
+"""Everything that decides a training run, in one frozen value that is saved with its result."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ml.architectures import DEFAULT_ARCHITECTURE, find_architecture
+from ml.errors import TrainingError
+from ml.transforms.training import Augmentation
+
+SCHEDULES = ("plateau", "cosine")
+CLASS_WEIGHTS = ("sqrt", "inverse", "none")
+PRECISIONS = ("auto", "float32", "bf16")
+
+
+@dataclass(frozen=True)
+class OperatingPoints:
+    """How the two thresholds on malignant risk are chosen on the validation split.
+
+    `sensitivity`: the malignant threshold is the highest whose sensitivity has a lower 95 % bound of at least this.
+    `missed`: the uncertain threshold is the highest that would miss at most this share of malignant lesions.
+    """
+
+    sensitivity: float = 0.90
+    missed: float = 0.02
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run. Learning rates are AdamW's; `early_rate` is for the first layer, rising to `backbone_rate`."""
+
+    label_set: str = "ham10000"
+    architecture: str = DEFAULT_ARCHITECTURE
+    weights: str = "imagenet"
+    image_size: int = 224
+    epochs: int = 30
+    head_epochs: int = 1
+    batch_size: int = 24
+    head_rate: float = 1e-3
+    backbone_rate: float = 1e-3
+    early_rate: float = 4e-4
+    weight_decay: float = 0.02
+    schedule: str = "plateau"
+    warmup_epochs: float = 0.5
+    plateau_patience: int = 2
+    plateau_factor: float = 0.3
+    patience: int = 5
+    class_weights: str = "sqrt"
+    balanced_sampling: bool = False
+    label_smoothing: float = 0.05
+    dropout: float = 0.5
+    average_decay: float = 0.999
+    reset_batch_norm: bool = False
+    batch_norm_momentum: float | None = None
+    teacher: str | None = None
+    distillation: float = 0.5
+    distillation_temperature: float = 2.0
+    test_time_flips: bool = True
+    seed: int = 0
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int = 0
+    workers: int = -1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    operating_points: OperatingPoints = field(default_factory=OperatingPoints)
+
+    def check(self) -> None:
+        """Raises TrainingError or DatasetError, in one sentence, for values that cannot be trained with."""
+        find_architecture(self.architecture)
+        for name, value, allowed in (
+            ("schedule", self.schedule, SCHEDULES),
+            ("class weights", self.class_weights, CLASS_WEIGHTS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in allowed:
+                raise TrainingError(f"Unknown {name} '{value}'. Choose one of: {', '.join(allowed)}.")
+        if self.epochs < 1 or self.batch_size < 2 or self.image_size < 32:
+            raise TrainingError("Training needs at least 1 epoch, a batch of 2 and images of 32 pixels.")
+        if self.patience < 1 or not 0 <= self.distillation <= 1 or not 0 <= self.average_decay < 1:
+            raise TrainingError("Patience must be at least 1, distillation in [0, 1], average decay in [0, 1).")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for the card and the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingConfig":
+        """The inverse of `to_dict`."""
+        nested = {
+            "augmentation": Augmentation(**values["augmentation"]),
+            "operating_points": OperatingPoints(**values["operating_points"]),
+        }
+        return cls(**{**values, **nested})

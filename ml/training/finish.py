@@ -1,0 +1,69 @@
+"""After the last epoch: calibration, thresholds and gate fixed on validation, and everything written as a bundle."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from ml import metrics
+from ml.architectures import find_architecture
+from ml.bundle import Bundle, Card, save_bundle
+from ml.calibration import fit_calibration, fit_prior_power, fit_thresholds, named_class
+from ml.data.manifest import Dataset
+from ml.labels import Taxonomy
+from ml.training.checkpoint import Progress
+from ml.training.loop import Run, network_logits
+from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
+
+log = logging.getLogger("lesion_lens.train")
+
+
+def finish(
+    run: Run, dataset: Dataset, taxonomy: Taxonomy, progress: Progress, folder: Path, negatives: Path | None
+) -> Bundle:
+    """Fix every choice on the validation split and write the bundle `folder` (NAME/VERSION)."""
+    config, labels = run.config, run.validation.labels
+    logits = network_logits(run, run.network, flips=config.test_time_flips)
+    calibration = fit_calibration(logits, labels)
+    probabilities = calibration.probabilities(logits)
+    counts = np.bincount(run.training.labels, minlength=run.classes).astype(np.float64)
+    priors = counts / counts.sum()
+    power = fit_prior_power(probabilities, labels, priors)
+    malignant = list(taxonomy.malignant)
+    risk = probabilities[:, malignant].sum(axis=1)
+    points = config.operating_points
+    thresholds = None
+    if malignant:
+        thresholds = fit_thresholds(risk, np.isin(labels, malignant), points.sensitivity, points.missed)
+    named = metrics.confusion_matrix(labels, named_class(probabilities, priors, power), run.classes)
+    architecture = find_architecture(config.architecture)
+    card = Card(
+        name=folder.parent.name,
+        version=folder.name,
+        label_set=taxonomy.name,
+        classes=taxonomy.codes,
+        architecture=config.architecture,
+        image_size=config.image_size,
+        mean=architecture.mean,
+        std=architecture.std,
+        calibration={"temperature": calibration.temperature, "bias": list(calibration.bias)},
+        thresholds=thresholds,
+        class_priors=tuple(float(p) for p in priors),
+        prior_power=power,
+        test_time_flips=config.test_time_flips,
+        training={"config": config.to_dict(), "progress": vars(progress)},
+        data=dataset.summary,
+        validation={
+            "images": len(labels),
+            "accuracy": float(metrics.accuracy(named)),
+            "balanced_accuracy": float(metrics.balanced_accuracy(named)),
+            "macro_auroc": float(metrics.macro_auroc(labels, probabilities)),
+            "expected_calibration_error": float(metrics.expected_calibration_error(labels, probabilities)),
+        },
+        licence=LICENCE,
+        intended_use=INTENDED_USE,
+        limits=LIMITS,
+    )
+    log.info("Validation: %s", card.validation)
+    weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
+    return save_bundle(folder, card, weights, {})

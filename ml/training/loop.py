@@ -1,0 +1,200 @@
+"""The epochs of a run: train, average, validate, keep the best, checkpoint."""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ml import metrics
+from ml.data.loader import AugmentedImages, EpochSampler, training_loader
+from ml.errors import TrainingError
+from ml.networks import Network
+from ml.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from ml.training.config import TrainingConfig
+from ml.training.history import Row, read_history, write_history
+from ml.training.normaliser import Normaliser
+from ml.training.optimisation import Schedule, WeightAverage, make_optimiser
+from ml.training.teacher import Teacher
+
+log = logging.getLogger("lesion_lens.train")
+
+
+class NotFiniteError(TrainingError):
+    """The loss became infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 [N, S, S, 3] and class indices [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass
+class Run:
+    """All that an epoch needs; made once by ml.train."""
+
+    config: TrainingConfig
+    folder: Path
+    network: Network
+    normalise: Normaliser
+    training: AugmentedImages
+    validation: Split
+    classes: int
+    loss: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    autocast: torch.dtype | None
+    workers: int
+    teacher: Teacher | None = None
+    progress_bar: bool = True
+    stop_after: float = math.inf
+    """Seconds after which the run stops at the end of an epoch, to be resumed later."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The best weights, where the run stands, and why it stopped early if its loss was no longer finite."""
+
+    best: dict[str, Tensor]
+    progress: Progress
+    failure: str | None
+
+
+def run_epochs(run: Run, resume: bool) -> Outcome:
+    """Train until the last epoch, early stopping, the time limit, or a loss that is not finite."""
+    config, started = run.config, time.monotonic()
+    sampler = EpochSampler(len(run.training), config.seed, _sampling_weights(run))
+    loader = training_loader(run.training, sampler, config.batch_size, run.workers)
+    optimiser = make_optimiser(run.network, config)
+    schedule = Schedule(config, len(loader))
+    average = WeightAverage(run.network, config.average_decay) if config.average_decay > 0 else None
+    progress, best, rows = Progress(), copy.deepcopy(run.network.state_dict()), list[Row]()
+    if resume and (content := load_checkpoint(run.folder, config)):
+        run.network.load_state_dict(content["network"])
+        optimiser.load_state_dict(content["optimiser"])
+        schedule.restore(content["schedule"])
+        if average is not None:
+            average.network.load_state_dict(content["average"]["state"])
+            average.steps = content["average"]["steps"]
+        progress, best = Progress(**content["progress"]), content["best"]
+        rows = read_history(run.folder, progress.epoch)
+        log.info("Going on after epoch %d.", progress.epoch)
+    before, failure = progress.seconds, None
+    while progress.epoch < config.epochs and progress.stale_epochs < config.patience:
+        epoch_started = time.monotonic()
+        sampler.epoch = progress.epoch
+        try:
+            training_loss, factor = _train_epoch(run, loader, optimiser, schedule, average, progress.epoch)
+        except NotFiniteError as error:
+            failure = str(error)
+            log.error("%s The run stops; the best weights so far are kept.", failure)
+            break
+        measured = average.network if average is not None else run.network
+        row = _validate(run, measured)
+        figure = row["validation_balanced_accuracy"]
+        schedule.epoch_ended(figure)
+        progress.epoch += 1
+        if figure > progress.best_figure:
+            best = {name: value.detach().cpu().clone() for name, value in measured.state_dict().items()}
+            progress.best_figure, progress.best_epoch, progress.stale_epochs = figure, progress.epoch, 0
+        elif progress.epoch > config.head_epochs:
+            progress.stale_epochs += 1
+        progress.seconds = before + time.monotonic() - started
+        seconds = time.monotonic() - epoch_started
+        rows.append(
+            {"epoch": progress.epoch, "training_loss": training_loss, **row, "rate_factor": factor, "seconds": seconds}
+        )
+        save_checkpoint(run.folder, config, run.network, average, optimiser, schedule, progress, best)
+        write_history(run.folder, rows)
+        log.info(
+            "epoch %d/%d  loss %.4f  validation loss %.4f  accuracy %.4f  balanced accuracy %.4f  macro AUROC %.4f  "
+            "best %.4f (epoch %d)  %.0f s",
+            progress.epoch, config.epochs, training_loss, row["validation_loss"], row["validation_accuracy"],
+            figure, row["validation_macro_auroc"], progress.best_figure, progress.best_epoch, seconds,
+        )  # fmt: skip
+        if time.monotonic() - started > run.stop_after:
+            log.info("The time limit is reached after epoch %d; --resume goes on from here.", progress.epoch)
+            break
+    return Outcome(best, progress, failure)
+
+
+def _sampling_weights(run: Run) -> NDArray[np.float64] | None:
+    if not run.config.balanced_sampling:
+        return None
+    counts = np.bincount(run.training.labels, minlength=run.classes)
+    return np.asarray(1.0 / np.maximum(counts, 1)[run.training.labels], dtype=np.float64)
+
+
+def _train_epoch(
+    run: Run,
+    loader: DataLoader[tuple[Tensor, int]],
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    average: WeightAverage | None,
+    epoch: int,
+) -> tuple[float, float]:
+    """One pass over the training images: mean loss, and the last factor on the learning rates."""
+    # Dropout and drop-connect draw from the global stream; seeding it here is what lets a resumed run go on exactly.
+    torch.manual_seed(run.config.seed * 100_003 + epoch)
+    run.network.train()
+    run.network.backbone.requires_grad_(epoch >= run.config.head_epochs)
+    total, factor = 0.0, 0.0
+    bar = tqdm(loader, desc=f"epoch {epoch + 1}/{run.config.epochs}", disable=not run.progress_bar, leave=False)
+    for step, (images, labels) in enumerate(bar):
+        factor = schedule.at(epoch * len(loader) + step)
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        batch, targets = run.normalise(images), labels.to(run.normalise.device)
+        with torch.autocast(run.normalise.device.type, run.autocast, enabled=run.autocast is not None):
+            logits = run.network(batch)
+        soft = None if run.teacher is None else run.teacher.logits(images)
+        loss = run.loss(logits.float(), targets, soft)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise NotFiniteError(f"The loss is no longer a finite number in epoch {epoch + 1}, step {step + 1}.")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if average is not None:
+            average.update(run.network)
+        total += value
+        bar.set_postfix(loss=f"{total / (step + 1):.3f}", refresh=False)
+    return total / len(loader), factor
+
+
+def network_logits(run: Run, network: Network, flips: bool = False, batch_size: int = 64) -> NDArray[np.float64]:
+    """Logits [N, C] of the validation images, averaged over the four mirror images where `flips`."""
+    network.eval()
+    views: list[tuple[int, ...]] = [(), (3,), (2,), (2, 3)] if flips else [()]
+    out = []
+    with torch.inference_mode():
+        for start in range(0, len(run.validation.labels), batch_size):
+            part = np.ascontiguousarray(run.validation.images[start : start + batch_size].transpose(0, 3, 1, 2))
+            batch = run.normalise(torch.from_numpy(part))
+            with torch.autocast(run.normalise.device.type, run.autocast, enabled=run.autocast is not None):
+                logits = [network(batch.flip(axes) if axes else batch).float() for axes in views]
+            out.append(torch.stack(logits).mean(0).cpu().numpy())
+    return np.concatenate(out).astype(np.float64)
+
+
+def _validate(run: Run, network: Network) -> Row:
+    logits, labels = network_logits(run, network), run.validation.labels
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    matrix = metrics.confusion_matrix(labels, logits.argmax(axis=1), run.classes)
+    return {
+        "validation_loss": float(-logs[np.arange(len(labels)), labels].mean()),
+        "validation_accuracy": float(metrics.accuracy(matrix)),
+        "validation_balanced_accuracy": float(metrics.balanced_accuracy(matrix)),
+        "validation_macro_auroc": float(metrics.macro_auroc(labels, np.exp(logs))),
+    }

@@ -1,0 +1,36 @@
+"""A trained bundle as the teacher of another network (distillation)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ml.architectures import build_model
+from ml.bundle import Bundle
+from ml.errors import TrainingError
+from ml.networks import set_channels_last
+from ml.runtime import load_state
+from ml.training.normaliser import Normaliser
+
+
+class Teacher:
+    """Gives logits for the very views that the student sees; fixed, never trained."""
+
+    def __init__(self, bundle: Bundle, classes: tuple[str, ...], device: torch.device):
+        card = bundle.card
+        if card.classes != classes:
+            raise TrainingError(f"The teacher {card.name} has other classes than this run.")
+        self.size = card.image_size
+        self.network = build_model(card.architecture, len(classes), card.image_size)
+        self.network.load_state_dict(load_state(bundle), strict=True)
+        self.network.eval().requires_grad_(False).to(device)
+        set_channels_last(self.network)
+        self.normalise = Normaliser(card.mean, card.std, device)
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """uint8 [B, 3, S, S] -> logits [B, C]."""
+        batch = self.normalise(images)
+        if batch.shape[-1] != self.size:
+            batch = functional.interpolate(batch, size=self.size, mode="bilinear", antialias=True)
+        logits: Tensor = self.network(batch.contiguous(memory_format=torch.channels_last))
+        return logits.float()
