@@ -1,0 +1,86 @@
+"""The web application: HTTP, forms, database and people around the models of `ml`."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, url_for
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from webapp.config import PROJECT_FOLDER, Config, load_config
+
+STATIC_MAX_AGE = 365 * 24 * 3600
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Build the application. Loads no model and opens no connection; that happens at the first need."""
+    config = config or load_config()
+    app = Flask(
+        __name__,
+        template_folder=str(PROJECT_FOLDER / "templates"),
+        static_folder=str(PROJECT_FOLDER / "static"),
+        instance_path=str(config.instance.resolve()),
+    )
+    app.config.from_mapping(config.to_flask())
+    _init_extensions(app, config)
+    _init_pages(app)
+    _init_commands(app)
+    if config.trusted_proxies:
+        hops = config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _init_extensions(app: Flask, config: Config) -> None:
+    from webapp import database, errors, extensions, i18n, inference, photos, responses
+    from webapp.account import views as account
+
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database)
+    extensions.db.init_app(app)
+    with app.app_context():
+        database.configure(extensions.db.engine)
+    extensions.migrate.init_app(app, extensions.db, directory=str(PROJECT_FOLDER / "migrations"), render_as_batch=True)
+    extensions.csrf.init_app(app)
+    extensions.limiter.init_app(app)
+    extensions.babel.init_app(app, locale_selector=i18n.choose_language)
+    account.init_login(app)
+    photos.init_photos(app, config.photos)
+    inference.init_inference(app, config)
+    errors.init_errors(app)
+    responses.init_headers(app, config)
+
+
+def _init_pages(app: Flask) -> None:
+    from webapp import health, i18n
+    from webapp.account import views as account
+    from webapp.admin import blueprint as admin
+    from webapp.admin import case, history  # noqa: F401  # they add their pages to the blueprint
+    from webapp.screening import advice
+    from webapp.screening import views as screening
+
+    for blueprint in (screening.blueprint, account.blueprint, admin.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(advice=advice, languages=i18n.LANGUAGES, language=i18n.choose_language)
+    app.jinja_env.filters.update(percent=i18n.percent, number=i18n.number, utc_time=i18n.utc_time)
+
+    @app.template_global()
+    def asset(name: str) -> str:
+        """The address of a static file, with its fingerprint so that it may be cached for long."""
+        return url_for("static", filename=name, v=_fingerprint(Path(app.static_folder or "") / name))
+
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_MAX_AGE
+
+
+def _init_commands(app: Flask) -> None:
+    from webapp.cli import screenings, settings, users
+
+    commands: list[Any] = [users.users, screenings.screenings, settings.settings]
+    for command in commands:
+        app.cli.add_command(command)
+
+
+@cache
+def _fingerprint(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

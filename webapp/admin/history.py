@@ -1,0 +1,54 @@
+"""The history: every screening, newest first."""
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from ml.labels import load_taxonomy, taxonomy_names
+from webapp.admin.blueprint import blueprint
+from webapp.admin.query import STATUSES, Filters, read_page
+from webapp.extensions import db
+from webapp.models.screening import ScreeningRow
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """The admin pages begin with the history."""
+    return redirect(url_for("admin.history"), 303)
+
+
+@blueprint.get("/history")
+def history() -> ResponseReturnValue:
+    """One page of the history, narrowed by the filters in the query string."""
+    filters = Filters.from_args(request.args)
+    page = read_page(filters, older=request.args.get("older", ""), newer=request.args.get("newer", ""))
+    taxonomies = {name: load_taxonomy(name) for name in taxonomy_names()}
+    return render_template(
+        "admin/history.html",
+        page=page,
+        filters=filters,
+        statuses=STATUSES,
+        taxonomies=taxonomies,
+        models=_models(),
+    )
+
+
+def _models() -> list[str]:
+    """Every model that ever answered, as NAME@VERSION. The index holds them in order, so each costs one step."""
+    found: list[str] = []
+    name, version = "", ""
+    while True:
+        following = db.session.execute(
+            select(ScreeningRow.model_name, ScreeningRow.model_version)
+            .where(
+                ScreeningRow.model_name.is_not(None),
+                (ScreeningRow.model_name > name)
+                | ((ScreeningRow.model_name == name) & (ScreeningRow.model_version > version)),
+            )
+            .order_by(ScreeningRow.model_name, ScreeningRow.model_version)
+            .limit(1)
+        ).first()
+        if following is None:
+            return found
+        name, version = following.tuple()  # type: ignore[assignment]
+        found.append(f"{name}@{version}")

@@ -1,0 +1,159 @@
+"""Every setting of the web application: its name, type, default and what it is for."""
+
+import os
+import secrets
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+MEGABYTE = 1024 * 1024
+PHOTOS_PER_SCREENING = 3
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off", "")
+
+
+class ConfigError(ValueError):
+    """A setting in the environment cannot be used; the message names it and says what is expected."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings. Each is read from the environment variable of its name in capitals; the text says what it is for."""
+
+    instance: Annotated[Path, "Folder for the database, photos, trained models and the secret key."] = (
+        PROJECT_FOLDER / "instance"
+    )
+    secret_key: Annotated[str, "Signs sessions and forms. Made once and kept in `INSTANCE/secret_key` when unset."] = ""
+    database_url: Annotated[str, "SQLAlchemy address of the database. SQLite in `INSTANCE` when unset."] = ""
+    photo_store: Annotated[str, "Folder that keeps the photos. `INSTANCE/photos` when unset."] = ""
+    photo_retention_days: Annotated[
+        int,
+        "`flask screenings sweep` erases photos and results older than this. 0 keeps them until someone deletes them.",
+    ] = 0
+    model: Annotated[str, "Model that answers: NAME, NAME@VERSION or a path. The shipped one when unset."] = ""
+    answer_not_dermatoscopic: Annotated[
+        bool, "Answer ordinary, not dermatoscopic photos too, with a caution, instead of refusing them."
+    ] = False
+    port: Annotated[int, "Port that `make run` listens on."] = 8000
+    max_upload_mb: Annotated[int, "Largest photo accepted, in megabytes."] = 15
+    max_pixels: Annotated[int, "Largest photo accepted, in pixels (width times height)."] = 50_000_000
+    photo_max_side: Annotated[int, "Photos are kept, and answered, with at most this many pixels on a side."] = 2400
+    claim_seconds: Annotated[int, "After this long an unfinished screening is taken up by the next visit or sweep."] = (
+        120
+    )
+    wait_seconds: Annotated[int, "How long an upload waits for its turn before its page says that it is waiting."] = 20
+    upload_rate: Annotated[str, "Uploads allowed from one address."] = "60 per minute;600 per hour"
+    login_rate: Annotated[str, "Log-in attempts allowed from one address."] = "10 per minute;100 per hour"
+    rate_storage: Annotated[
+        str, "Where rate limits are counted. In each process by default; a Redis address shares them."
+    ] = "memory://"
+    login_failures: Annotated[int, "Wrong passwords in a row that lock an account for a while."] = 5
+    login_lock_minutes: Annotated[int, "How long an account stays locked."] = 15
+    password_min_length: Annotated[int, "Shortest password accepted."] = 12
+    session_hours: Annotated[int, "How long a log-in lasts."] = 12
+    session_cookie_secure: Annotated[bool, "Set behind TLS: cookies travel over HTTPS only, and HSTS is sent."] = False
+    trusted_proxies: Annotated[int, "Number of reverse proxies in front whose X-Forwarded headers are believed."] = 0
+    testing: Annotated[bool, "Errors are raised instead of shown. For the test suite only."] = False
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy address in use."""
+        return self.database_url or f"sqlite:///{self.instance.resolve() / 'lesion-lens.sqlite'}"
+
+    @property
+    def photos(self) -> Path:
+        """The photo folder in use."""
+        return Path(self.photo_store) if self.photo_store else self.instance / "photos"
+
+    @property
+    def models(self) -> Path:
+        """Where `flask train` puts bundles and `MODEL` finds them."""
+        return self.instance / "models"
+
+    def to_flask(self) -> dict[str, Any]:
+        """These settings as Flask and its extensions want them; `LENS` holds this object itself."""
+        return {
+            "LENS": self,
+            "TESTING": self.testing,
+            "SECRET_KEY": self.secret_key or kept_secret(self.instance / "secret_key"),
+            "SQLALCHEMY_DATABASE_URI": self.database,
+            "MAX_CONTENT_LENGTH": PHOTOS_PER_SCREENING * self.max_upload_mb * MEGABYTE + MEGABYTE,
+            "MAX_FORM_MEMORY_SIZE": 500_000,
+            "MAX_FORM_PARTS": 50,
+            "SESSION_COOKIE_NAME": "lesion_lens",
+            "SESSION_COOKIE_HTTPONLY": True,
+            "SESSION_COOKIE_SAMESITE": "Lax",
+            "SESSION_COOKIE_SECURE": self.session_cookie_secure,
+            "PERMANENT_SESSION_LIFETIME": self.session_hours * 3600,
+            # A form stays valid as long as its session: a page left open over lunch must still submit.
+            "WTF_CSRF_TIME_LIMIT": None,
+            "RATELIMIT_STORAGE_URI": self.rate_storage,
+            "RATELIMIT_HEADERS_ENABLED": True,
+            "BABEL_DEFAULT_LOCALE": "en",
+        }
+
+
+def load_config(environment: Mapping[str, str] | None = None) -> Config:
+    """Settings from the environment. Raises ConfigError naming the first one that does not fit its type."""
+    environment = os.environ if environment is None else environment
+    types = typing.get_type_hints(Config)
+    given = {
+        item.name: _parse(item.name.upper(), environment[item.name.upper()], types[item.name])
+        for item in fields(Config)
+        if item.name.upper() in environment and item.name != "testing"
+    }
+    return Config(**given)
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    text = text.strip()
+    if kind is bool:
+        if text.lower() not in TRUE_WORDS + FALSE_WORDS:
+            raise ConfigError(f"{name} must be 'true' or 'false', not '{text}'.")
+        return text.lower() in TRUE_WORDS
+    if kind is int:
+        if not text.isdecimal():
+            raise ConfigError(f"{name} must be a whole number, not '{text}'.")
+        return int(text)
+    return kind(text)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table, for the documentation."""
+    helps = typing.get_type_hints(Config, include_extras=True)
+    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for item in fields(Config):
+        if item.name == "testing":
+            continue
+        default = item.default
+        if isinstance(default, Path):
+            default = default.relative_to(PROJECT_FOLDER)
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+        meaning = helps[item.name].__metadata__[0]
+        lines.append(f"| `{item.name.upper()}` | {f'`{shown}`' if shown else ''} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in `path`, readable by its owner only; made at the first call.
+
+    Several processes may start at once: the first link wins and all read the same secret.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass  # another process was first; its secret is the one
+        finally:
+            temporary.unlink()
+    return path.read_text(encoding="utf-8").strip()

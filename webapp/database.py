@@ -1,0 +1,76 @@
+"""How the application talks to its database: a SQLite that survives several writers, and write transactions."""
+
+import importlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from flask_sqlalchemy.session import Session
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.orm import scoped_session
+
+from webapp.extensions import db
+
+BUSY_SECONDS = 30
+# Older releases can corrupt a write-ahead log that several connections write and reset ("WAL-reset bug", sqlite.org).
+SAFE_WAL = (3, 51, 3)
+
+
+def sqlite_module() -> ModuleType:
+    """The newest SQLite driver at hand: the package pysqlite3 (its own, recent library), else Python's."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return sqlite3
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Options for `create_engine` that fit the database at `url`."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return {"pool_pre_ping": True}
+    return {"module": sqlite_module(), "connect_args": {"timeout": BUSY_SECONDS}}
+
+
+def configure(engine: Engine) -> None:
+    """Set up a SQLite engine: waiting for locks, foreign keys, a safe journal and explicit transactions.
+
+    The driver's own implicit transactions are switched off: they begin late, and a reading transaction that turns into
+    a writing one fails at once where another writer came first. Writers begin with BEGIN IMMEDIATE instead.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    journal = "WAL" if sqlite_module().sqlite_version_info >= SAFE_WAL else "DELETE"
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout = {BUSY_SECONDS * 1000}",
+            "foreign_keys = ON",
+            f"journal_mode = {journal}",
+            "synchronous = FULL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def write_transaction() -> Iterator[scoped_session[Session]]:
+    """A transaction that writes: begun immediately, committed at the end, rolled back on an error.
+
+    Whatever was read before in this request is in an earlier transaction; read again inside what a decision hangs on.
+    """
+    db.session.commit()
+    db.session.connection(execution_options={"writing": True})
+    try:
+        yield db.session
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise

@@ -1,0 +1,37 @@
+"""Is the process alive, and can it do its work?"""
+
+from flask import Blueprint, current_app
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ml.errors import MLError
+from webapp.extensions import db
+from webapp.inference import get_screener
+from webapp.models.screening import ScreeningRow
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process answers. Touches nothing else."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """503 until the database is there with its tables and the model is loaded; says which of them is missing."""
+    checks = {"database": "ok", "model": "ok"}
+    try:
+        db.session.execute(select(ScreeningRow.id).limit(1))
+    except SQLAlchemyError:
+        current_app.logger.exception("readiness: database")
+        checks["database"] = "unreachable or not migrated"
+    try:
+        get_screener()
+    except (MLError, OSError):
+        current_app.logger.exception("readiness: model")
+        checks["model"] = "cannot be loaded"
+    ready = set(checks.values()) == {"ok"}
+    return {"status": "ok" if ready else "unavailable", **checks}, 200 if ready else 503

@@ -1,0 +1,83 @@
+"""The one place that holds loaded models: loaded at the first use, once, and used by one request at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask, current_app
+
+from ml.errors import BundleError
+from webapp.config import Config
+
+if TYPE_CHECKING:
+    from ml.screen import Screener
+
+
+class Busy(Exception):
+    """The model is in use and did not become free in time."""
+
+
+class Models:
+    """Loaded models by the folder of their bundle, so that a newly promoted bundle is loaded when it is asked for."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._loading = threading.Lock()
+        self._turn = threading.Lock()
+        self._screeners: dict[Path, Screener] = {}
+
+    def get(self, label_set: str | None = None, version: str | None = None) -> Screener:
+        """The screener for a label set (the configured model's when None), loaded when needed.
+
+        Raises BundleError where there is no such model or its bundle is damaged.
+        """
+        # Imported here: the web application must start without loading a deep-learning library.
+        from ml.screen import Screener
+
+        from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
+
+        reference = self._config.model or DEFAULT_MODEL
+        if version:
+            reference = f"{reference.partition('@')[0]}@{version}"
+        path = find_bundle(reference, self._config.models)
+        with self._loading:
+            screener = self._screeners.get(path)
+            if screener is None:
+                bundle = load_bundle(path)
+                if label_set not in (None, bundle.card.label_set):
+                    raise BundleError(f"No model answers for label set '{label_set}'.")
+                screener = self._screeners[path] = Screener(bundle)
+        return screener
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Exclusive use of the processor by one screening: two at once would both take twice as long.
+
+        Raises Busy after the configured wait.
+        """
+        if not self._turn.acquire(timeout=self._config.wait_seconds):
+            raise Busy
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+def init_inference(app: Flask, config: Config) -> None:
+    """Give the application its (still empty) set of loaded models."""
+    app.extensions["models"] = Models(config)
+
+
+def get_models() -> Models:
+    """The loaded models of the current application."""
+    models: Models = current_app.extensions["models"]
+    return models
+
+
+def get_screener(label_set: str | None = None, version: str | None = None) -> Screener:
+    """The screener that answers for a label set. Raises BundleError where it cannot be loaded."""
+    return get_models().get(label_set, version)

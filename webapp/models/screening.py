@@ -1,0 +1,104 @@
+"""A screening and its photos: what was asked, what was answered, and what is left after deletion."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ml.screening import Screening
+from webapp.models.base import Base, UTCDateTime
+
+PENDING = text("state = 'pending'")
+
+
+class State(StrEnum):
+    """The life of a row: committed before work starts, then answered or given up."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a result's token: its SHA-256 in hexadecimal. The token itself exists only in its address."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class ScreeningRow(Base):
+    """One to three photos of one lesion and the answer to them, under the names of `ml.screening.Screening`.
+
+    Deleting leaves a tombstone: `deleted_at` is set; the token hash, times, channel, language and model stay, the
+    rest is null.
+    """
+
+    __tablename__ = "screenings"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
+        Index("ix_screenings_newest", "created_at", "id"),
+        Index("ix_screenings_status_newest", "status", "created_at", "id"),
+        Index("ix_screenings_predicted_newest", "predicted", "created_at", "id"),
+        Index("ix_screenings_model_newest", "model_name", "model_version", "created_at", "id"),
+        Index("ix_screenings_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
+        {"sqlite_autoincrement": True},  # an id is never used twice, not even after the newest row is gone
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(10), default=State.PENDING)
+    channel: Mapped[str] = mapped_column(String(20))
+    language: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    consent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    # Who is working on a pending row, since when and for which time: see webapp.screening.lifecycle.
+    claim: Mapped[str | None] = mapped_column(String(32))
+    claimed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    attempts: Mapped[int] = mapped_column(default=0)
+    failure: Mapped[str | None] = mapped_column(String(40))
+
+    label_set: Mapped[str | None] = mapped_column(String(80))
+    predicted: Mapped[str | None] = mapped_column(String(80))
+    probabilities: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+    status: Mapped[str | None] = mapped_column(String(20))
+    malignant_risk: Mapped[float | None]
+    thresholds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+    gate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    first_look: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    severity: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    model_name: Mapped[str | None] = mapped_column(String(200))
+    model_version: Mapped[str | None] = mapped_column(String(80))
+    seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+
+    photos: Mapped[list["PhotoRow"]] = relationship(
+        back_populates="screening", order_by="PhotoRow.position", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    @staticmethod
+    def columns_of(answer: Screening) -> dict[str, Any]:
+        """The column values that hold an answer."""
+        values = answer.to_dict()
+        model = values.pop("model")
+        return {**values, "model_name": model["name"], "model_version": model["version"]}
+
+
+class PhotoRow(Base):
+    """One photo of a screening: where it is kept, its fingerprint, and the answer to it alone."""
+
+    __tablename__ = "photos"
+    __table_args__ = (UniqueConstraint("screening_id", "position"), Index("ix_photos_sha256", "sha256"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    screening_id: Mapped[int] = mapped_column(ForeignKey("screenings.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    name: Mapped[str] = mapped_column(String(40), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    width: Mapped[int]
+    height: Mapped[int]
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+    screening: Mapped[ScreeningRow] = relationship(back_populates="photos")

@@ -1,0 +1,52 @@
+"""Headers that every response carries, and photos as responses."""
+
+from flask import Flask, Response, abort, make_response, request
+
+from webapp.config import Config
+from webapp.photos import PhotoStore
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",  # blob: previews of photos before they are sent
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def jpeg(store: PhotoStore, name: str, *, small: bool) -> Response:
+    """A kept photo as a response. 404 where the file is gone."""
+    try:
+        content = store.open(name, small=small)
+    except FileNotFoundError:
+        abort(404)
+    response = make_response(content)
+    response.headers["Content-Type"] = "image/jpeg"
+    response.headers["Content-Disposition"] = 'inline; filename="photo.jpg"'
+    return response
+
+
+def init_headers(app: Flask, config: Config) -> None:
+    """Send the security headers with every response; only static files may be kept by caches."""
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        headers = response.headers
+        headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["X-Frame-Options"] = "DENY"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+        if request.endpoint != "static":
+            headers["Cache-Control"] = "private, no-store"
+            headers["X-Robots-Tag"] = "noindex" if request.path != "/" else "all"
+        if config.session_cookie_secure:
+            headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        return response

@@ -1,0 +1,194 @@
+"""What a result, a refusal or an unusable file means in plain words.
+
+Every sentence goes through gettext: inside a web request it comes in the visitor's language, on the command line in
+English. The recommendations follow what dermatological societies tell the public: a change or a doubt is shown to a
+doctor, and no picture rules a cancer out.
+"""
+
+from dataclasses import dataclass
+
+from ml.errors import ImageFault
+from ml.labels import Label, Status
+from webapp.i18n import gettext as _
+from webapp.i18n import percent
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do next: one sentence that leads, and the points below it."""
+
+    lead: str
+    points: tuple[str, ...]
+
+
+def status_word(status: str) -> str:
+    """The status in one or two words."""
+    words = {
+        "malignant": _("Possibly malignant"),
+        "uncertain": _("Uncertain"),
+        "benign": _("Probably benign"),
+        "infectious": _("Possibly infectious"),
+        "healthy": _("No lesion recognised"),
+        "refused": _("Not answered"),
+        "pending": _("Waiting"),
+        "failed": _("Failed"),
+        "deleted": _("Deleted"),
+    }
+    return words[status]
+
+
+def status_summary(status: str) -> str:
+    """What the status says, in one sentence."""
+    sentences = {
+        "malignant": _("The photo resembles skin cancers or their precursors closely enough to be examined soon."),
+        "uncertain": _("The photo does not allow a clear statement in either direction."),
+        "benign": _("The photo resembles harmless lesions. That does not rule out a cancer."),
+        "infectious": _("The photo resembles a contagious skin disease."),
+        "healthy": _("No disease was recognised in the photo. That does not rule one out."),
+        "refused": _("The photo cannot be judged, so no class is given."),
+    }
+    return sentences[status]
+
+
+def recommendation(status: str) -> Recommendation:
+    """What someone with this status should do."""
+    match Status(status):
+        case Status.MALIGNANT:
+            return Recommendation(
+                _("See a dermatologist promptly. Do not wait to see whether it changes."),
+                (
+                    _("Ask for an appointment within days and say that a lesion looks suspicious."),
+                    _("Have it examined even if it does not hurt, itch or bleed: early skin cancers often do not."),
+                    _("Do not treat, burn off or cut it yourself; that can hide a cancer."),
+                ),
+            )
+        case Status.UNCERTAIN:
+            return Recommendation(
+                _("Have it looked at by a dermatologist or your family doctor."),
+                (
+                    _("Make an appointment in the next few weeks, sooner if it changes, bleeds or grows."),
+                    _("Take a photo with a ruler beside it today, so that a change can be seen."),
+                ),
+            )
+        case Status.BENIGN:
+            return Recommendation(
+                _("Keep an eye on it. This result is not an all-clear."),
+                (
+                    _("See a doctor if it is new, changing, itching, bleeding or not healing, whatever is said here."),
+                    _("See a doctor too if it looks different from your other spots, or if you are worried."),
+                    _("Look over your whole skin about once a month."),
+                ),
+            )
+        case Status.INFECTIOUS:
+            return Recommendation(
+                _("Call a doctor before you go there, and avoid skin contact with others until then."),
+                (
+                    _("Cover the place, wash your hands after touching it and do not share towels or clothes."),
+                    _("Seek help at once if you have a high fever, trouble breathing, or spots near an eye."),
+                ),
+            )
+        case Status.HEALTHY:
+            return Recommendation(
+                _("If something on your skin worries you, have a doctor look at it."),
+                (_("See a doctor about any spot that is new, changing, itching, bleeding or not healing."),),
+            )
+        case Status.REFUSED:
+            return Recommendation(
+                _("Take another photo, or show the place itself to a doctor."),
+                (_("If you are worried about it, see a clinician now; do not wait for a better photo."),),
+            )
+
+
+def refusal(reason: str) -> str:
+    """Why a photo was not answered, by the gate's reason code."""
+    sentences = {
+        "not_skin": _("The photo does not seem to show skin."),
+        "not_dermatoscopic": _(
+            "The photo looks like an ordinary photo. The model was made for pictures taken through a dermatoscope, "
+            "the magnifier with its own light that skin doctors use."
+        ),
+        "blur": _("The photo is blurred."),
+        "too_dark": _("The photo is too dark."),
+        "too_bright": _("The photo is too bright: parts of it are washed out."),
+        "too_small": _("The photo has too few pixels to show the structure of a lesion."),
+        "low_contrast": _("The photo shows hardly any structure: no lesion stands out."),
+        "hair": _("Hair covers most of the lesion."),
+    }
+    return sentences.get(reason, _("The photo is not suited for this model."))
+
+
+def retake(tip: str) -> str:
+    """How to take a better photo, by the gate's tip code."""
+    sentences = {
+        "photograph_the_lesion": _("Photograph the lesion itself, so that it fills about half of the picture."),
+        "use_a_dermatoscope": _("Use a picture taken with a dermatoscope, for example one from your skin doctor."),
+        "hold_still": _("Rest your hand, wait until the picture is sharp, then release the shutter."),
+        "more_light": _("Use bright, even light, such as daylight at a window."),
+        "less_light": _("Avoid flash and direct sun; turn a little until nothing shines."),
+        "move_closer": _("Move closer, or use a camera with more pixels, and do not send a reduced picture."),
+        "part_the_hair": _("Part the hair or hold it aside, so that the lesion lies free."),
+    }
+    return sentences.get(tip, _("Photograph the lesion sharply, in even light, from close by."))
+
+
+def image_fault(reason: ImageFault, *, megabytes: int | None = None) -> str:
+    """Why a file is not usable as a photo and what to do, by the reason of `InvalidImage`."""
+    if reason == "too_many_bytes" and megabytes is not None:
+        return _("The file is larger than %(limit)d MB. Choose a smaller photo.", limit=megabytes)
+    sentences: dict[ImageFault, str] = {
+        "empty": _("The file is empty. Choose the photo again."),
+        "not_an_image": _("The file is not a picture. Choose a photo in JPEG, PNG, WebP, HEIC or AVIF format."),
+        "unsupported_format": _("This picture format is not read. Choose a JPEG, PNG, WebP, HEIC or AVIF photo."),
+        "truncated": _("The file ends too early, as if it had not arrived whole. Choose the original photo again."),
+        "damaged": _("The picture is damaged and cannot be read. Choose another photo."),
+        "too_many_bytes": _("The file is too large. Choose a smaller photo."),
+        "too_many_pixels": _("The picture has too many pixels. Choose a smaller one."),
+        "too_small": _("The picture is too small. Choose one with more pixels."),
+    }
+    return sentences[reason]
+
+
+def failure(reason: str) -> str:
+    """Why a screening ended without an answer."""
+    sentences = {
+        "photo_lost": _("The kept photo can no longer be read, so there is no answer. Please upload it again."),
+        "no_answer": _("The photo could not be processed, even after several attempts. Please try another one."),
+    }
+    return sentences[reason]
+
+
+def risk_sentence(risk: float, thresholds: dict[str, float] | None) -> str:
+    """The malignant risk in words, beside the levels that decide the status."""
+    share = percent(risk)
+    if thresholds is None:
+        return _("Together, the malignant classes get %(risk)s.", risk=share)
+    upper, lower = percent(thresholds["malignant"]), percent(thresholds["uncertain"])
+    if risk >= thresholds["malignant"]:
+        return _(
+            "Together, the malignant classes get %(risk)s. From %(upper)s on, a result counts as possibly malignant.",
+            risk=share,
+            upper=upper,
+        )
+    if risk >= thresholds["uncertain"]:
+        return _(
+            "Together, the malignant classes get %(risk)s: less than the %(upper)s from which a result counts as "
+            "possibly malignant, but not below the %(lower)s under which it counts as probably benign.",
+            risk=share,
+            upper=upper,
+            lower=lower,
+        )
+    return _(
+        "Together, the malignant classes get %(risk)s. Below %(lower)s, a result counts as probably benign.",
+        risk=share,
+        lower=lower,
+    )
+
+
+def class_name(label: Label) -> str:
+    """The full name of a class in the visitor's language. The label sets' texts are in the catalogues too."""
+    return _(label.name)
+
+
+def class_description(label: Label) -> str:
+    """What a class is, in the visitor's language."""
+    return _(label.description)

@@ -1,0 +1,216 @@
+"""The life of a screening's row: opened as pending, answered exactly once in effect, erased to a tombstone.
+
+A process may be killed between any two lines here. The order of steps leaves each time a state that the next visit of
+the result page, or `flask screenings sweep`, completes:
+
+- opening: photos are on the disk before their row is committed;
+- answering: a row is claimed by a conditional update, and the answer is written only while that claim still stands;
+- erasing: the row becomes a tombstone first, then its photos are removed, then their names are forgotten.
+"""
+
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from flask import current_app
+from numpy.typing import NDArray
+from sqlalchemy import and_, or_, select, update
+
+from ml.errors import BundleError, MLError
+from ml.images import decode
+from webapp import clock
+from webapp.config import Config
+from webapp.database import write_transaction
+from webapp.extensions import db
+from webapp.inference import get_models, get_screener
+from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
+from webapp.photos import get_photos
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+# What a tombstone no longer holds.
+ERASED: dict[str, Any] = dict.fromkeys(
+    (
+        "predicted",
+        "probabilities",
+        "status",
+        "malignant_risk",
+        "thresholds",
+        "gate",
+        "first_look",
+        "severity",
+        "seconds",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One decoded photo, upright RGB [H, W, 3], and the SHA-256 of the file that it came from."""
+
+    pixels: NDArray[np.uint8]
+    sha256: str
+
+    @classmethod
+    def read(cls, content: bytes, config: Config) -> "Upload":
+        """Decode an uploaded file. Raises InvalidImage saying why it is not a photo."""
+        pixels = decode(content, max_pixels=config.max_pixels, max_side=config.photo_max_side)
+        return cls(pixels, hashlib.sha256(content).hexdigest())
+
+
+def open_screening(uploads: Sequence[Upload], *, channel: str, language: str, consented: bool) -> tuple[int, str]:
+    """Keep the photos and commit a pending row for them; returns its id and the token of its page.
+
+    Raises OSError where photos cannot be kept; nothing is left behind then.
+    """
+    token = secrets.token_urlsafe(32)
+    store = get_photos()
+    now = clock.now()
+    names: list[str] = []
+    try:
+        for upload in uploads:
+            names.append(store.keep(upload.pixels))
+        photos = [
+            PhotoRow(
+                position=position,
+                name=name,
+                sha256=upload.sha256,
+                width=upload.pixels.shape[1],
+                height=upload.pixels.shape[0],
+            )
+            for position, (name, upload) in enumerate(zip(names, uploads, strict=True), start=1)
+        ]
+        row = ScreeningRow(
+            token_hash=token_hash(token),
+            state=State.PENDING,
+            channel=channel,
+            language=language,
+            created_at=now,
+            consent_at=now if consented else None,
+            photos=photos,
+        )
+        with write_transaction() as session:
+            session.add(row)
+    except Exception:
+        for name in names:
+            with suppress(OSError):
+                store.delete(name)
+        raise
+    return row.id, token
+
+
+def answer(screening_id: int) -> None:
+    """Answer a pending row, if nobody else has or is about to. What it became is in the row.
+
+    Raises Busy when the model is not free in time and BundleError when there is none: the row stays pending then.
+    """
+    screener = get_screener()
+    with get_models().turn():
+        claim = _claim(screening_id)
+        if claim is None:
+            return
+        photos = db.session.scalars(
+            select(PhotoRow).where(PhotoRow.screening_id == screening_id).order_by(PhotoRow.position)
+        ).all()
+        db.session.commit()  # no transaction stays open while the network works
+        try:
+            started = time.perf_counter()
+            pixels = [decode(get_photos().open(photo.name)) for photo in photos]
+            decoded = time.perf_counter() - started
+            whole, each = screener.screen(pixels)
+        except BundleError:
+            _finish(screening_id, claim, {"claim": None})
+            raise
+        except (FileNotFoundError, MLError):
+            log.exception("screening %d: a kept photo is missing or unreadable", screening_id)
+            _finish(screening_id, claim, {"state": State.FAILED, "failure": "photo_lost", "finished_at": clock.now()})
+            return
+        except Exception:
+            # The claim is given back: the next visit tries again, up to MAX_ATTEMPTS times.
+            log.exception("screening %d: attempt failed", screening_id)
+            _finish(screening_id, claim, {"claim": None})
+            return
+    whole = replace(whole, seconds={**whole.seconds, "decode": round(decoded, 4)})
+    values = {**ScreeningRow.columns_of(whole), "state": State.DONE, "finished_at": clock.now()}
+    _finish(screening_id, claim, values, [(photo.id, one.to_dict()) for photo, one in zip(photos, each, strict=True)])
+
+
+def _claim(screening_id: int) -> str | None:
+    """Take a pending row for this attempt; None when it is answered, gone, or in somebody else's hands."""
+    now = clock.now()
+    patience = timedelta(seconds=_config().claim_seconds)
+    claim = secrets.token_hex(16)
+    free = or_(
+        ScreeningRow.claim.is_(None),
+        ScreeningRow.claimed_at < now - patience,
+        ScreeningRow.claimed_at > now + patience,  # the clock was set back: that time means nothing
+    )
+    open_row = and_(
+        ScreeningRow.id == screening_id, ScreeningRow.state == State.PENDING, ScreeningRow.deleted_at.is_(None)
+    )
+    with write_transaction() as session:
+        # A photo that ends the process each time must not do so for ever.
+        session.execute(
+            update(ScreeningRow)
+            .where(open_row, free, ScreeningRow.attempts >= MAX_ATTEMPTS)
+            .values(state=State.FAILED, failure="no_answer", finished_at=now, claim=None)
+        )
+        taken = session.execute(
+            update(ScreeningRow)
+            .where(open_row, free)
+            .values(claim=claim, claimed_at=now, attempts=ScreeningRow.attempts + 1)
+            .returning(ScreeningRow.id)
+        ).first()
+    return claim if taken else None
+
+
+def _finish(
+    screening_id: int, claim: str, values: dict[str, Any], photos: Sequence[tuple[int, dict[str, Any]]] = ()
+) -> None:
+    """Write the outcome of an attempt, unless its claim has passed to another or the row was erased meanwhile."""
+    with write_transaction() as session:
+        written = session.execute(
+            update(ScreeningRow)
+            .where(
+                ScreeningRow.id == screening_id,
+                ScreeningRow.claim == claim,
+                ScreeningRow.state == State.PENDING,
+                ScreeningRow.deleted_at.is_(None),
+            )
+            .values(**{"claim": None, **values})
+            .returning(ScreeningRow.id)
+        ).first()
+        if written:
+            for photo_id, outcome in photos:
+                session.execute(update(PhotoRow).where(PhotoRow.id == photo_id).values(answer=outcome))
+
+
+def erase(screening_id: int) -> None:
+    """Remove photos and answer for good; a tombstone stays. Completes an erasure that was cut short."""
+    with write_transaction() as session:
+        session.execute(
+            update(ScreeningRow)
+            .where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))
+            .values(deleted_at=clock.now(), claim=None, **ERASED)
+        )
+        session.execute(update(PhotoRow).where(PhotoRow.screening_id == screening_id).values(answer=None))
+    store = get_photos()
+    names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
+    for name in names:
+        store.delete(name)
+    with write_transaction() as session:
+        for photo in session.scalars(select(PhotoRow).where(PhotoRow.screening_id == screening_id)):
+            session.delete(photo)
+
+
+def _config() -> Config:
+    config: Config = current_app.config["LENS"]
+    return config

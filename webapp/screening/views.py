@@ -1,0 +1,116 @@
+"""The public pages: upload a photo, read the result, delete it."""
+
+from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
+from sqlalchemy import select
+
+from ml.errors import BundleError
+from ml.labels import Taxonomy, load_taxonomy
+from webapp.extensions import db, limiter
+from webapp.i18n import LANGUAGES
+from webapp.inference import Busy
+from webapp.links import local_path
+from webapp.models.screening import ScreeningRow, State, token_hash
+from webapp.photos import get_photos
+from webapp.responses import jpeg
+from webapp.screening.forms import UploadForm, UploadRefused
+from webapp.screening.lifecycle import answer, erase, open_screening
+
+blueprint = Blueprint("screening", __name__)
+
+# Seconds after which a page that waits for its answer asks again.
+REFRESH_WAITING, REFRESH_UNAVAILABLE = 2, 30
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """The upload form."""
+    return render_template("screening/upload.html", form=UploadForm())
+
+
+@blueprint.post("/")
+@limiter.limit(lambda: current_app.config["LENS"].upload_rate)
+def upload() -> ResponseReturnValue:
+    """Decode and keep the photos, commit the row, answer it, and send the visitor to its page."""
+    form = UploadForm()
+    try:
+        uploads = form.read()
+    except UploadRefused as refused:
+        return render_template("screening/upload.html", form=form, error=refused.sentence), refused.http_status
+    screening_id, token = open_screening(
+        uploads, channel="web", language=str(get_locale()), consented=bool(form.consent.data)
+    )
+    try:
+        answer(screening_id)
+    except (Busy, BundleError):
+        # Nothing is lost: the row waits, and its page says so and answers it as soon as that is possible.
+        current_app.logger.warning("screening %d waits for a model", screening_id, exc_info=True)
+    return redirect(url_for("screening.result", token=token), 303)
+
+
+@blueprint.get("/results/<token>")
+def result(token: str) -> ResponseReturnValue:
+    """The result, as its row says it. A row that is still pending is answered first."""
+    row = _find(token)
+    if row.deleted_at is not None:
+        return render_template("screening/deleted.html", row=row, token=token), 410
+    if row.state == State.PENDING:
+        try:
+            answer(row.id)
+        except Busy:
+            return _waiting(token, REFRESH_WAITING), 202
+        except BundleError:
+            current_app.logger.warning("screening %d waits for a model", row.id, exc_info=True)
+            return _waiting(token, REFRESH_UNAVAILABLE, available=False), 503, {"Retry-After": str(REFRESH_UNAVAILABLE)}
+        row = _find(token)
+        if row.state == State.PENDING:
+            return _waiting(token, REFRESH_WAITING), 202
+    return render_template("screening/result.html", row=row, token=token, taxonomy=_taxonomy(row))
+
+
+@blueprint.get("/results/<token>/photos/<int:position>")
+def photo(token: str, position: int) -> ResponseReturnValue:
+    """A kept photo, or its thumbnail with `?size=small`."""
+    row = _find(token)
+    if row.deleted_at is not None:
+        abort(410)
+    name = next((photo.name for photo in row.photos if photo.position == position), None)
+    if name is None:
+        abort(404)
+    return jpeg(get_photos(), name, small=request.args.get("size") == "small")
+
+
+@blueprint.post("/results/<token>/delete")
+def delete(token: str) -> ResponseReturnValue:
+    """Delete photos and result. Doing it twice does no harm."""
+    erase(_find(token).id)
+    return redirect(url_for("screening.result", token=token), 303)
+
+
+@blueprint.get("/language/<code>")
+def language(code: str) -> ResponseReturnValue:
+    """Keep the chosen language for this session and go back to the page it was chosen on."""
+    if code not in LANGUAGES:
+        abort(404)
+    session["language"] = code
+    return redirect(local_path(request.args.get("next")) or url_for("screening.home"), 303)
+
+
+def _find(token: str) -> ScreeningRow:
+    row = db.session.scalar(
+        select(ScreeningRow)
+        .where(ScreeningRow.token_hash == token_hash(token))
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        abort(404)
+    return row
+
+
+def _taxonomy(row: ScreeningRow) -> Taxonomy | None:
+    return load_taxonomy(row.label_set) if row.label_set else None
+
+
+def _waiting(token: str, refresh: int, *, available: bool = True) -> str:
+    return render_template("screening/waiting.html", token=token, refresh=refresh, available=available)
