@@ -1,0 +1,177 @@
+"""`flask predict`: answers for files and folders of photos, one line each."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from flask.cli import with_appcontext
+from tqdm import tqdm
+
+from ml.errors import InvalidImage, MLError
+from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+
+if TYPE_CHECKING:
+    from ml.screen import Screener
+    from ml.screening import Screening
+
+# What counts as a photo inside a folder; a file that is named is always read, whatever it is called.
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
+
+REASONS = {
+    "empty": "The file is empty.",
+    "not_an_image": "The file is not an image.",
+    "unsupported_format": "The image format is not supported; use JPEG, PNG, WebP, HEIC or AVIF.",
+    "truncated": "The image is cut off; part of the file is missing.",
+    "damaged": "The image is damaged.",
+    "too_many_bytes": "The file is too large.",
+    "too_many_pixels": "The image has too many pixels.",
+    "too_small": "The image is too small.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one path: a screening, or a sentence that says why there is none."""
+
+    path: str
+    screening: Screening | None
+    error: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line of the JSON Lines format."""
+        values = {} if self.screening is None else self.screening.to_dict()
+        return {"path": self.path, "ok": self.screening is not None, "error": self.error, **values}
+
+
+Writer = Callable[[Answer], None]
+
+
+@click.command("predict")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--model", metavar="BUNDLE", help=MODEL_HELP)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "jsonl", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table to read, one JSON object a line, or CSV.",
+)
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Photos held at a time.")
+@with_appcontext
+def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch_size: int) -> None:
+    """Answer photos: files, or folders with all photos in them.
+
+    Each photo is answered by itself. The exit status is 1 if any could not be read.
+    """
+    from ml.screen import Screener
+
+    try:
+        bundle = chosen_bundle(model)
+        screener = Screener(bundle)
+    except MLError as error:
+        raise click.ClickException(str(error)) from error
+    found = [entry for path in paths for entry in expand(path)]
+    write = WRITERS[style](bundle.card.classes)
+    failed = 0
+    with tqdm(total=len(found), unit="photo", file=sys.stderr) as bar:
+        for answer in answers(found, screener, batch_size):
+            with bar.external_write_mode(file=sys.stdout):
+                write(answer)
+            failed += answer.error is not None
+            bar.update()
+    if failed:
+        click.echo(f"{failed} of {len(found)} could not be read.", err=True)
+        sys.exit(1)
+
+
+def expand(path: str) -> list[str]:
+    """A file, or a path that is not there, as it was given; a folder as the photos in and below it, sorted."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return [path]
+    return sorted(str(file) for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+
+
+def answers(paths: Iterable[str], screener: Screener, batch_size: int) -> Iterator[Answer]:
+    """An answer for every path, in order, with at most `batch_size` photos in memory."""
+    remaining = iter(paths)
+    while batch := list(islice(remaining, batch_size)):
+        read = [_read(path) for path in batch]
+        photos = [pixels for pixels, _ in read if pixels is not None]
+        screenings = iter(screener.screen_batch(photos) if photos else [])
+        for path, (pixels, error) in zip(batch, read, strict=True):
+            yield Answer(path, None if pixels is None else next(screenings), error)
+
+
+def _read(path: str) -> tuple[Any, str | None]:
+    """(pixels, None), or (None, why not)."""
+    from ml.images import decode
+
+    try:
+        return decode(Path(path).read_bytes()), None
+    except FileNotFoundError:
+        return None, "There is no such file or folder."
+    except OSError as error:
+        return None, f"The file cannot be read: {(error.strerror or 'unknown reason').lower()}."
+    except InvalidImage as error:
+        return None, REASONS[error.reason]
+
+
+def _jsonl(_: Sequence[str]) -> Writer:
+    return lambda answer: click.echo(json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False))
+
+
+def _csv(classes: Sequence[str]) -> Writer:
+    columns = ["path", "ok", "error", "label_set", "predicted", *(f"p_{code}" for code in classes), "malignant_risk"]
+    columns += ["status", "gate_verdict", "gate_reason", "model_name", "model_version"]
+    table = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
+    table.writeheader()
+
+    def write(answer: Answer) -> None:
+        row: dict[str, Any] = {"path": answer.path, "ok": str(answer.error is None).lower(), "error": answer.error}
+        if (found := answer.screening) is not None:
+            row |= {f"p_{code}": p for code, p in (found.probabilities or {}).items()}
+            row |= {
+                "label_set": found.label_set,
+                "predicted": found.predicted,
+                "malignant_risk": found.malignant_risk,
+                "status": found.status.value,
+                "gate_verdict": found.gate.verdict,
+                "gate_reason": found.gate.reason,
+                "model_name": found.model["name"],
+                "model_version": found.model["version"],
+            }
+        table.writerow(row)
+
+    return write
+
+
+def _table(_: Sequence[str]) -> Writer:
+    line = "{:<10} {:>6}  {:<10} {:>11}  {}"
+    click.echo(line.format("status", "risk", "class", "probability", "path"))
+
+    def write(answer: Answer) -> None:
+        found = answer.screening
+        if found is None:
+            click.echo(line.format("error", "", "", "", f"{answer.path}: {answer.error}"))
+        elif found.predicted is None or found.probabilities is None:
+            why = (found.gate.reason or found.gate.verdict).replace("_", " ")
+            click.echo(line.format(found.status.value, "", "", "", f"{answer.path}: {why}"))
+        else:
+            risk = "" if found.malignant_risk is None else f"{found.malignant_risk:.3f}"
+            probability = f"{found.probabilities[found.predicted]:.3f}"
+            click.echo(line.format(found.status.value, risk, found.predicted, probability, answer.path))
+
+    return write
+
+
+WRITERS: dict[str, Callable[[Sequence[str]], Writer]] = {"table": _table, "jsonl": _jsonl, "csv": _csv}
