@@ -187,6 +187,18 @@ def network_logits(run: Run, network: Network, flips: bool = False, batch_size: 
     return np.concatenate(out).astype(np.float64)
 
 
+def network_features(run: Run, images: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
+    """Pooled features [N, D] of images [N, S, S, 3] in their serving shape."""
+    run.network.eval()
+    out = []
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            part = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
+            features = run.network.forward_with_features(run.normalise(torch.from_numpy(part)))[1]
+            out.append(features.float().cpu().numpy())
+    return np.concatenate(out).astype(np.float32)
+
+
 def _validate(run: Run, network: Network) -> Row:
     logits, labels = network_logits(run, network), run.validation.labels
     shifted = logits - logits.max(axis=1, keepdims=True)

@@ -1,0 +1,126 @@
+"""Pictures that are no dermatoscopic photos, for the gate to learn from: read from folders, and generated."""
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ml.errors import DatasetError, InvalidImage
+from ml.images import decode
+from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN
+
+log = logging.getLogger("lesion_lens.train")
+
+Pixels = NDArray[np.uint8]
+FOLDERS = {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC}
+MIN_CROP = 0.45
+"""Smallest crop, as a share of each side: small enough to lose a watermark or a border, large enough to tell."""
+
+
+def read_negatives(folder: Path) -> dict[str, list[Pixels]]:
+    """Pictures by kind from `not_skin/` and `clinical_photos/` under `folder`; what cannot be read is left out.
+
+    Raises DatasetError where neither folder has a readable picture.
+    """
+    kinds: dict[str, list[Pixels]] = {}
+    for name, kind in FOLDERS.items():
+        paths = sorted(p for p in (folder / name).rglob("*") if p.is_file()) if (folder / name).is_dir() else []
+        for path in paths:
+            try:
+                kinds.setdefault(kind, []).append(decode(path.read_bytes(), max_side=640))
+            except InvalidImage:
+                log.info("Left out of the gate's pictures: %s is not a picture.", path.name)
+    if not kinds:
+        raise DatasetError(f"No pictures in {folder}/not_skin or {folder}/clinical_photos.")
+    return kinds
+
+
+def varied(pixels: Pixels, random: np.random.Generator, crop: bool) -> Pixels:
+    """The same content as another camera, screen or messenger would hand it on.
+
+    Size, JPEG quality and exposure are drawn at random, and with `crop` the frame too, so that none of them can serve
+    as a mark of where a picture came from.
+    """
+    height, width = pixels.shape[:2]
+    if crop:
+        share = random.uniform(MIN_CROP, 1.0, 2)
+        h, w = max(32, round(height * share[0])), max(32, round(width * share[1]))
+        top, left = int(random.integers(0, max(1, height - h))), int(random.integers(0, max(1, width - w)))
+        pixels = pixels[top : top + h, left : left + w]
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    side = float(np.exp(random.uniform(np.log(200), np.log(800))))
+    scale = side / max(image.size)
+    image = image.resize((max(8, round(image.width * scale)), max(8, round(image.height * scale))))
+    if random.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    exposed = np.clip(np.asarray(image, np.float32) * random.uniform(0.75, 1.2), 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(exposed).save(buffer, "JPEG", quality=int(random.integers(35, 96)))
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def varied_copies(pictures: list[Pixels], random: np.random.Generator, copies: int = 3) -> Iterator[Pixels]:
+    """`copies` varied versions of each picture, crops among them."""
+    for picture in pictures:
+        for _ in range(copies):
+            yield varied(picture, random, crop=True)
+
+
+def generated(random: np.random.Generator, count: int) -> Iterator[Pixels]:
+    """Pictures nobody photographed: noise, gradients, flat colour, stripes, pages of text, windows of a screen."""
+    makers = (_noise, _gradient, _stripes, _page, _window, _blocks)
+    for number in range(count):
+        yield makers[number % len(makers)](random)
+
+
+def _noise(random: np.random.Generator) -> Pixels:
+    small = random.integers(0, 256, (*random.integers(8, 300, 2), 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((400, 300), Image.Resampling.BILINEAR))
+
+
+def _gradient(random: np.random.Generator) -> Pixels:
+    corners = random.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(corners).resize((400, 300), Image.Resampling.BICUBIC))
+
+
+def _stripes(random: np.random.Generator) -> Pixels:
+    y, x = np.mgrid[0:300, 0:400]
+    angle, period = random.uniform(0, np.pi), random.uniform(6, 80)
+    wave = 0.5 + 0.5 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
+    first, second = random.integers(0, 256, (2, 3))
+    return (wave[..., None] * first + (1 - wave[..., None]) * second).astype(np.uint8)
+
+
+def _page(random: np.random.Generator) -> Pixels:
+    paper = tuple(int(v) for v in random.integers(215, 256, 3))
+    image = Image.new("RGB", (360, 480), paper)
+    draw = ImageDraw.Draw(image)
+    for line in range(20, 460, int(random.integers(12, 24))):
+        x = 24
+        while x < 330:
+            length = int(random.integers(10, 50))
+            word = "".join(chr(int(c)) for c in random.integers(97, 123, max(1, length // 7)))
+            draw.text((x, line), word, fill=(20, 20, int(random.integers(20, 90))))
+            x += length + 8
+    return np.asarray(image)
+
+
+def _window(random: np.random.Generator) -> Pixels:
+    image = Image.new("RGB", (480, 300), tuple(int(v) for v in random.integers(200, 256, 3)))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 480, 24), fill=tuple(int(v) for v in random.integers(20, 120, 3)))
+    for _ in range(int(random.integers(5, 12))):
+        x, y = int(random.integers(0, 400)), int(random.integers(30, 260))
+        box = (x, y, x + int(random.integers(30, 160)), y + int(random.integers(12, 60)))
+        draw.rounded_rectangle(box, 5, fill=tuple(int(v) for v in random.integers(0, 256, 3)), outline=(90, 90, 90))
+        draw.text((x + 6, y + 4), "menu option", fill=(15, 15, 15))
+    return np.asarray(image)
+
+
+def _blocks(random: np.random.Generator) -> Pixels:
+    small = random.integers(0, 256, (*random.integers(2, 7, 2), 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((400, 300), Image.Resampling.NEAREST))
