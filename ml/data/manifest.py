@@ -1,0 +1,185 @@
+"""A prepared dataset: `manifest.csv`, one row an image, and `summary.json`, what was done and left out."""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.errors import DatasetError
+
+SPLITS = ("train", "val", "test")
+MANIFEST = "manifest.csv"
+SUMMARY = "summary.json"
+
+COLUMNS = (
+    "image", "label", "lesion_id", "group", "split", "sha256", "width", "height", "source",
+    "age", "sex", "localization", "diagnosis_method",
+)  # fmt: skip
+_REQUIRED = ("image", "label", "lesion_id", "group", "split")
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image of a prepared dataset.
+
+    `lesion_id` says which pictures show one lesion; `group` joins lesions that share a near-duplicate picture and is
+    what the split keeps together. `width` and `height` are upright pixels. `age` is in years. `diagnosis_method` (how
+    the diagnosis was made) is for reports only: it tells the diagnosis, so no model may ever see it.
+    """
+
+    path: Path
+    label: str
+    lesion_id: str
+    group: str
+    split: str
+    sha256: str
+    width: int
+    height: int
+    source: str
+    age: float | None = None
+    sex: str = ""
+    localization: str = ""
+    diagnosis_method: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset as read from its folder; `classes` are in the label set's order."""
+
+    folder: Path
+    label_set: str
+    classes: tuple[str, ...]
+    records: tuple[ImageRecord, ...]
+    summary: dict[str, Any]
+
+    def split(self, name: str) -> tuple[ImageRecord, ...]:
+        """The records of one split, in manifest order. Raises DatasetError for a name that is not a split."""
+        if name not in SPLITS:
+            raise DatasetError(f"There is no split '{name}'; the splits are {', '.join(SPLITS)}.")
+        return tuple(record for record in self.records if record.split == name)
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """Read a folder written by `write_dataset`. The images themselves are not opened.
+
+    Raises DatasetError, in one sentence, where the folder is not a prepared dataset or its files contradict each other.
+    """
+    folder = Path(folder)
+    summary = _read_summary(folder)
+    classes = tuple(summary["classes"])
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise DatasetError(f"Cannot read {folder / MANIFEST}; run 'flask data prepare' first.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [column for column in _REQUIRED if column not in (reader.fieldnames or ())]
+    if missing:
+        raise DatasetError(f"{folder / MANIFEST} has no column {', '.join(missing)}; prepare the data again.")
+    try:
+        records = tuple(_parse_row(folder, number, row, classes) for number, row in enumerate(reader, start=2))
+    except csv.Error:
+        raise DatasetError(f"{folder / MANIFEST} is not a readable CSV file; prepare the data again.") from None
+    if not records:
+        raise DatasetError(f"{folder / MANIFEST} lists no images; prepare the data again.")
+    return Dataset(folder, str(summary["label_set"]), classes, records, summary)
+
+
+def write_dataset(folder: Path, records: list[ImageRecord], summary: dict[str, Any]) -> None:
+    """Write `manifest.csv` and `summary.json`, each atomically; the summary last, so that it vouches for the rest."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        table = io.StringIO(newline="")
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_format_row(folder, record) for record in records)
+        write_atomically(folder / MANIFEST, table.getvalue())
+        write_atomically(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise DatasetError(f"Cannot write to {folder}: {error.strerror or 'the folder is not writable'}.") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never half of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; a dataset is for whoever may read the folder
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    path = folder / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(f"{folder} is not a prepared dataset (no {SUMMARY}); run 'flask data prepare' first.") from None
+    except (OSError, ValueError):
+        raise DatasetError(f"{path} cannot be read; prepare the data again.") from None
+    classes = summary.get("classes") if isinstance(summary, dict) else None
+    if not isinstance(classes, list) or not classes or not isinstance(summary.get("label_set"), str):
+        raise DatasetError(f"{path} names no label set and classes; prepare the data again.")
+    return dict(summary)
+
+
+def _parse_row(folder: Path, number: int, row: dict[str, str | None], classes: tuple[str, ...]) -> ImageRecord:
+    where = f"{folder / MANIFEST}, line {number}"
+    text = {column: (row.get(column) or "").strip() for column in COLUMNS}
+    empty = [column for column in _REQUIRED if not text[column]]
+    if empty:
+        raise DatasetError(f"{where}: {', '.join(empty)} is empty.")
+    if text["label"] not in classes:
+        raise DatasetError(f"{where}: '{text['label']}' is not one of the classes {', '.join(classes)}.")
+    if text["split"] not in SPLITS:
+        raise DatasetError(f"{where}: '{text['split']}' is not a split; expected {', '.join(SPLITS)}.")
+    try:
+        width, height = int(text["width"] or 0), int(text["height"] or 0)
+        age = float(text["age"]) if text["age"] else None
+    except ValueError:
+        raise DatasetError(f"{where}: width, height and age must be numbers.") from None
+    return ImageRecord(
+        path=folder / text["image"],
+        label=text["label"],
+        lesion_id=text["lesion_id"],
+        group=text["group"],
+        split=text["split"],
+        sha256=text["sha256"],
+        width=width,
+        height=height,
+        source=text["source"],
+        age=age,
+        sex=text["sex"],
+        localization=text["localization"],
+        diagnosis_method=text["diagnosis_method"],
+    )
+
+
+def _format_row(folder: Path, record: ImageRecord) -> list[str]:
+    path = record.path.absolute()
+    home = folder.absolute()
+    return [
+        path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path),
+        record.label,
+        record.lesion_id,
+        record.group,
+        record.split,
+        record.sha256,
+        str(record.width),
+        str(record.height),
+        record.source,
+        "" if record.age is None else f"{record.age:g}",
+        record.sex,
+        record.localization,
+        record.diagnosis_method,
+    ]
