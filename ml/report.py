@@ -101,7 +101,7 @@ def _headlines(figures: Mapping[str, Any]) -> list[Headline]:
             "Others not flagged",
             "status_malignant_specificity",
             status["malignant_specificity"],
-            "Of the images of other lesions, the share answered without the word “malignant” (specificity). Refused "
+            "Of the images of other lesions, the share answered “benign” or “uncertain” (specificity). Refused "
             "pictures count as errors here too.",
         )
         add(
@@ -206,7 +206,7 @@ def _worst_errors(predictions: Predictions) -> list[dict[str, Any]]:
     codes = predictions.taxonomy.codes
     return [
         {
-            "image": predictions.images[i],
+            "image": predictions.records[i].path.name,
             "picture": _picture(predictions.records[i].path),
             "label": predictions.records[i].label,
             "predicted": codes[predictions.predicted[i]],

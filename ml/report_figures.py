@@ -144,8 +144,8 @@ def _reliability(predictions: Predictions) -> Figure:
     _reliability_line(axes, bins, "top class", 0)
     if predictions.taxonomy.malignant:
         _reliability_line(axes, metrics.reliability_bins(predictions.risk, predictions.malignant), "malignant risk", 1)
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that was true")
-    axes.legend(loc="upper left", fontsize=9)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), ylabel="share that was true")
+    axes.legend(loc="lower right", fontsize=9)
     edges = np.linspace(0, 1, len(bins.images) + 1)
     histogram.bar(edges[:-1], bins.images, width=np.diff(edges), align="edge", color=COLOURS[0], edgecolor="white")
     histogram.set(xlabel="stated probability", ylabel="images")
