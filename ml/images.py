@@ -5,7 +5,6 @@ asked. Sizes are checked before any pixel is decoded.
 """
 
 import io
-import struct
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -27,9 +26,10 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"})
 
 # Picture formats that are recognised only to be declined by name: GIF, BMP, TIFF and camera raw, JPEG 2000, JPEG XL,
-# Photoshop, icons, PDF, SVG, OpenEXR, DICOM is told apart in `_declined`.
+# Photoshop, icons, PDF, SVG, OpenEXR.
 _DECLINED_PREFIXES = (
-    b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51",
+    b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"\x00\x00\x00\x0cjP  ",
+    b"\xff\x4f\xff\x51",
     b"\xff\x0a", b"\x00\x00\x00\x0cJXL ", b"8BPS", b"\x00\x00\x01\x00", b"%PDF-", b"<svg", b"v/1\x01", b"FUJIFILM",
 )  # fmt: skip
 
@@ -135,16 +135,12 @@ def _brands(data: bytes) -> set[bytes]:
 
 
 def _open(data: bytes, kind: Kind) -> Image.Image:
-    """Read the header. HEIC comes with its pixels still packed, behind `_HeicImage`."""
-    if kind == "heic":
-        return _open_heic(data)
-    return Image.open(io.BytesIO(data), formats=[kind.upper()])
-
-
-def _open_heic(data: bytes) -> Image.Image:
+    """Read the header; the pixels stay packed until `load`."""
+    if kind != "heic":
+        return Image.open(io.BytesIO(data), formats=[kind.upper()])
     # pi_heif is called by itself and never registered with Pillow, which would open HEIC to every Image.open.
-    container = pi_heif.HeifImageFile(io.BytesIO(data))
-    return container
+    image: Image.Image = pi_heif.HeifImageFile(io.BytesIO(data))
+    return image
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -209,16 +205,19 @@ def _ends_early(data: bytes, kind: Kind) -> bool:
         return b"\xff\xd9" not in data[-4096:]
     if kind == "webp":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    try:
-        return _png_ends_early(data) if kind == "png" else _boxes_end_early(data)
-    except struct.error:
-        return True
+    return _png_ends_early(data) if kind == "png" else _boxes_end_early(data)
+
+
+def _header(data: bytes, position: int) -> tuple[int, bytes]:
+    """Length and name at the head of a PNG chunk or an ISO media box; a header cut short reads as a long box."""
+    length, name = data[position : position + 4], data[position + 4 : position + 8]
+    return (int.from_bytes(length, "big"), name) if len(name) == 4 else (len(data), b"none")
 
 
 def _png_ends_early(data: bytes) -> bool:
     position = 8
     while position < len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
+        length, name = _header(data, position)
         position += 12 + length
         if name == b"IEND":
             return position > len(data)
@@ -228,9 +227,9 @@ def _png_ends_early(data: bytes) -> bool:
 def _boxes_end_early(data: bytes) -> bool:
     position = 0
     while position < len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
+        length, name = _header(data, position)
         if length == 1:
-            (length,) = struct.unpack_from(">Q", data, position + 8)
+            length = int.from_bytes(data[position + 8 : position + 16], "big")
         if length == 0:  # this box runs to the end of the file
             return False
         if length < 8 or not name.isalnum():

@@ -1,7 +1,7 @@
 """Near-duplicate pictures: the same photo re-encoded, resized, mirrored, turned, tinted or slightly shifted.
 
-Two steps. A 64-bit perceptual hash (the signs of a picture's lowest cosine frequencies around their median; Zauner 2010,
-"Implementation and benchmarking of perceptual image hash functions") brings up candidates, under all eight flips and
+Two steps. A 64-bit perceptual hash (the signs of a picture's lowest cosine frequencies around their median; Zauner
+2010, "Implementation and benchmarking of perceptual image hash functions") brings up candidates, under all eight flips and
 quarter turns. Pixel correlation then decides, because many lesions are a dark spot in the middle of pale skin and share
 their low frequencies. The thresholds below were set by looking at HAM10000's most similar pairs of different lesions.
 """
@@ -126,7 +126,8 @@ def _unit(squares: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squares [N, S, S] as vectors [N, S*S] of zero mean and unit length; a flat square becomes zeros."""
     vectors = squares.reshape(len(squares), -1)
     vectors = vectors - vectors.mean(axis=1, keepdims=True)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
 def _row_products(

@@ -124,7 +124,9 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DatasetError(f"{folder} is not a prepared dataset (no {SUMMARY}); run 'flask data prepare' first.") from None
+        raise DatasetError(
+            f"{folder} is not a prepared dataset (no {SUMMARY}); run 'flask data prepare' first."
+        ) from None
     except (OSError, ValueError):
         raise DatasetError(f"{path} cannot be read; prepare the data again.") from None
     classes = summary.get("classes") if isinstance(summary, dict) else None

@@ -50,8 +50,8 @@ def prepare(
     """Prepare `source_folder` into `out` and return the dataset as `load_dataset` reads it.
 
     Unusable rows and pictures are set aside and listed under `left_out` of the summary. A source that comes split keeps
-    its split, except that pictures of a lesion which is also in test (or, after that, in val) are taken out of the others;
-    a split that it lacks is taken from its training pictures. `layout="folders"` also lays the pictures out as
+    its split, except that pictures of a lesion which is also in test (or, after that, in val) are taken out of the
+    others; a split that it lacks is taken from its training pictures. `layout="folders"` also lays the pictures out as
     `out/dataset/<split>/<class>/`, and the manifest then points there.
 
     Raises DatasetError where the source cannot be read, a class has no image, or a class cannot be split.
@@ -73,12 +73,18 @@ def prepare(
         if split is not None
     ]
     for split in sorted({record.split for record in records}, key=SPLITS.index):
-        _require_classes(taxonomy, [record.label for record in records if record.split == split], f" in the {split} split")
+        _require_classes(
+            taxonomy, [record.label for record in records if record.split == split], f" in the {split} split"
+        )
     summary = _summarise(taxonomy, source, records, left_out)
     summary |= {
-        "seed": seed, "fractions": dict(fractions), "source_format": source_format, "near_duplicate_pairs": pairs,
-        "split_from_source": any(item.image.split for item in checked), "tool": {"name": "data prepare", "version": VERSION},
-    }  # fmt: skip
+        "seed": seed,
+        "fractions": dict(fractions),
+        "source_format": source_format,
+        "split_from_source": any(item.image.split for item in checked),
+        "near_duplicate_pairs": pairs,
+        "tool": {"name": "data prepare", "version": VERSION},
+    }
     if layout == "folders":
         records = _lay_out(records, Path(out))
     write_dataset(Path(out), records, summary)
@@ -119,9 +125,9 @@ def _drop_conflicts(checked: list[_Checked]) -> tuple[list[_Checked], list[LeftO
 def _group(checked: list[_Checked], progress: bool) -> tuple[list[str], dict[str, int]]:
     """Leak group of each picture, named after its first lesion, and how many near-duplicate pairs there are."""
     links: list[tuple[int, int]] = []
-    for same in (lambda item: item.image.lesion_id, lambda item: item.sha256):
+    for names_of in ([item.image.lesion_id for item in checked], [item.sha256 for item in checked]):
         first: dict[str, int] = {}
-        links += [(first.setdefault(same(item), position), position) for position, item in enumerate(checked)]
+        links += [(first.setdefault(name, position), position) for position, name in enumerate(names_of)]
     pairs = find_near_duplicates([item.fingerprint for item in checked], progress=progress)
     links += [(pair.first, pair.second) for pair in pairs]
     numbers = connected(len(checked), links)
@@ -144,7 +150,9 @@ def _assign(
     for group, split in zip(groups, given, strict=True):
         # test before val before train: what measures is kept, what is learnt from gives way.
         homes[group] = max(homes.get(group, split), split, key=SPLITS.index)
-    splits: list[str | None] = [split if homes[group] == split else None for group, split in zip(groups, given, strict=True)]
+    splits: list[str | None] = [
+        split if homes[group] == split else None for group, split in zip(groups, given, strict=True)
+    ]
     left_out = [
         LeftOut(item.image.name, f"in {split}, but its lesion or a near-duplicate is in {homes[group]}")
         for item, group, split in zip(checked, groups, given, strict=True)
@@ -163,7 +171,9 @@ def _assign(
 def _require_classes(taxonomy: Taxonomy, labels: Sequence[str], where: str = "") -> None:
     empty = [code for code in taxonomy.codes if code not in set(labels)]
     if empty:
-        raise DatasetError(f"No usable image of {', '.join(empty)}{where}; label set '{taxonomy.name}' needs every class.")
+        raise DatasetError(
+            f"No usable image of {', '.join(empty)}{where}; label set '{taxonomy.name}' needs every class."
+        )
 
 
 def _record(item: _Checked, group: str, split: str) -> ImageRecord:
@@ -220,7 +230,12 @@ def _lay_out(records: Sequence[ImageRecord], out: Path) -> list[ImageRecord]:
     try:
         for record in records:
             # The hash keeps files of one name in different folders of the source apart.
-            target = home / record.split / record.label / f"{record.path.stem}-{record.sha256[:8]}{record.path.suffix.lower()}"
+            target = (
+                home
+                / record.split
+                / record.label
+                / f"{record.path.stem}-{record.sha256[:8]}{record.path.suffix.lower()}"
+            )
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
                 _link_or_copy(record.path, target)

@@ -17,7 +17,14 @@ from ml.labels import Taxonomy
 FORMATS = ("ham10000", "folders")
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".heic", ".heif", ".avif"})
 
-_SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 _GROUP_FILES = ("manifest.csv", "groups.csv")
 _GROUP_COLUMNS = ("lesion_id", "group", "group_id", "patient_id", "patient")
 _FILE_COLUMNS = ("file", "image", "image_id", "path", "filename")
@@ -66,7 +73,11 @@ def read_source(folder: Path, source_format: str, taxonomy: Taxonomy, *, group_c
     if not folder.is_dir():
         raise DatasetError(f"The source folder {folder} does not exist.")
     try:
-        source = _read_ham10000(folder, taxonomy) if source_format == "ham10000" else _read_folders(folder, taxonomy, group_column)
+        source = (
+            _read_ham10000(folder, taxonomy)
+            if source_format == "ham10000"
+            else _read_folders(folder, taxonomy, group_column)
+        )
     except OSError as error:
         raise DatasetError(f"Cannot read the source {folder}: {error.strerror or 'reading failed'}.") from error
     if not source.images:
@@ -175,7 +186,9 @@ def _read_groups(folder: Path, group_column: str | None) -> tuple[dict[str, str]
             groups = {row[file_column].replace("\\", "/"): row[column] for row in rows if row[column]}
             return groups, {name: _sha256(table)}
     if group_column:
-        raise DatasetError(f"{folder} has no {' or '.join(_GROUP_FILES)} with a file column and a column '{group_column}'.")
+        raise DatasetError(
+            f"{folder} has no {' or '.join(_GROUP_FILES)} with a file column and a column '{group_column}'."
+        )
     return {}, {}
 
 
@@ -185,7 +198,14 @@ def _read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
         sample = text.partition("\n")[0]
         delimiter = max(",;\t", key=sample.count)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        rows = [{(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if isinstance(value, str | None)} for row in reader]
+        rows = [
+            {
+                (key or "").strip().lower(): (value or "").strip()
+                for key, value in row.items()
+                if isinstance(value, str | None)
+            }
+            for row in reader
+        ]
         columns = [name.strip().lower() for name in reader.fieldnames or ()]
     except (UnicodeDecodeError, csv.Error):
         raise DatasetError(f"{path} is not a readable CSV table.") from None
@@ -199,7 +219,11 @@ def _walk(folder: Path) -> Iterator[Path]:
     """Image files below a folder in sorted order, hidden ones and macOS archive leftovers skipped."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not any(part.startswith((".", "__MACOSX")) for part in parts):
+        if (
+            path.suffix.lower() in IMAGE_SUFFIXES
+            and path.is_file()
+            and not any(part.startswith((".", "__MACOSX")) for part in parts)
+        ):
             yield path
 
 

@@ -63,5 +63,5 @@ def _split_stratum(
 
 
 def _draw(seed: int, group: str) -> str:
-    """A group's place in the seed's order: a hash, so that it is the same everywhere and for any set of other groups."""
+    """A group's place in the seed's order: a hash, so the same everywhere and beside any other groups."""
     return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
