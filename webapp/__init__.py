@@ -1,9 +1,9 @@
 """The web application: HTTP, forms, database and people around the models of `ml`."""
 
 import hashlib
+import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from flask import Flask, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -74,11 +74,19 @@ def _init_pages(app: Flask) -> None:
 
 
 def _init_commands(app: Flask) -> None:
-    from webapp.cli import screenings, settings, users
+    from webapp.cli import evaluate, predict, screenings, settings, train, users
 
-    commands: list[Any] = [users.users, screenings.screenings, settings.settings]
-    for command in commands:
+    for command in (
+        train.train_command,
+        evaluate.evaluate_command,
+        predict.predict_command,
+        users.users,
+        screenings.screenings,
+        settings.settings,
+    ):
         app.cli.add_command(command)
+    if importlib.util.find_spec("webapp.cli.data"):
+        app.cli.add_command(importlib.import_module("webapp.cli.data").data_cli)
 
 
 @cache

@@ -77,6 +77,7 @@ class Config:
         """These settings as Flask and its extensions want them; `LENS` holds this object itself."""
         return {
             "LENS": self,
+            "MODELS_DIR": str(self.models),
             "TESTING": self.testing,
             "SECRET_KEY": self.secret_key or kept_secret(self.instance / "secret_key"),
             "SQLALCHEMY_DATABASE_URI": self.database,

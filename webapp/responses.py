@@ -46,7 +46,8 @@ def init_headers(app: Flask, config: Config) -> None:
         headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         if request.endpoint != "static":
             headers["Cache-Control"] = "private, no-store"
-            headers["X-Robots-Tag"] = "noindex" if request.path != "/" else "all"
+            if request.path != "/":
+                headers["X-Robots-Tag"] = "noindex"
         if config.session_cookie_secure:
             headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         return response

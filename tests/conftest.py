@@ -1,0 +1,140 @@
+"""What many tests share: drawn photos, a really trained tiny model, and an application that serves it."""
+
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml.bundle import Bundle
+from ml.data.drawn import draw_lesion, write_drawn_dataset
+from ml.data.prepare import prepare
+from webapp import clock, create_app
+from webapp.config import Config
+from webapp.extensions import db
+from webapp.models.base import Base
+
+TINY_SIZE = 32
+
+
+@pytest.fixture(scope="session")
+def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared data set of drawn lesions, all seven classes."""
+    folder = tmp_path_factory.mktemp("drawn")
+    source = write_drawn_dataset(folder / "source", per_class=12)
+    prepare(source, "ham10000", folder / "prepared")
+    return folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A LeNet trained for a few epochs on drawn lesions by the same code that trains the shipped model."""
+    from ml.train import train
+    from ml.training.config import TrainingConfig
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = TrainingConfig(
+        architecture="lenet",
+        weights="none",
+        image_size=TINY_SIZE,
+        epochs=6,
+        head_epochs=0,
+        batch_size=8,
+        average_decay=0.9,
+        test_time_flips=False,
+        device="cpu",
+        threads=1,
+        workers=0,
+    )
+    return train(config, drawn_data, folder / "run", folder / "models" / "tiny" / "1", progress_bar=False)
+
+
+@pytest.fixture(scope="session")
+def lesion() -> Callable[..., NDArray[np.uint8]]:
+    """Draws a lesion: `lesion("mel", seed=1)` is an RGB picture [H, W, 3]."""
+
+    def draw(code: str = "nv", seed: int = 0) -> NDArray[np.uint8]:
+        return draw_lesion(code, np.random.default_rng(seed))
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def photo(lesion: Callable[..., NDArray[np.uint8]]) -> Callable[..., bytes]:
+    """Draws a lesion as a file: `photo("mel", seed=1, kind="PNG")` is its bytes."""
+
+    def encode(code: str = "nv", seed: int = 0, kind: str = "JPEG") -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(lesion(code, seed)).save(buffer, kind)
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture()
+def config(tmp_path: Path, tiny_bundle: Bundle) -> Config:
+    """Settings with everything in a folder of the test's own, and limits out of the way."""
+    return Config(
+        instance=tmp_path / "instance",
+        model=str(tiny_bundle.path),
+        upload_rate="10000 per minute",
+        login_rate="10000 per minute",
+        secret_key="for tests only",
+        testing=True,
+    )
+
+
+@pytest.fixture()
+def make_app() -> Iterator[Callable[[Config], Flask]]:
+    """Builds applications, with their tables made, and closes their connections in the end."""
+    apps: list[Flask] = []
+
+    def make(config: Config) -> Flask:
+        config.instance.mkdir(parents=True, exist_ok=True)
+        app = create_app(config)
+        with app.app_context():
+            Base.metadata.create_all(db.engine)
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture()
+def app(config: Config, make_app: Callable[[Config], Flask]) -> Flask:
+    """The application."""
+    return make_app(config)
+
+
+@pytest.fixture()
+def client(app: Flask) -> FlaskClient:
+    """A visitor without JavaScript."""
+    return app.test_client()
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def forward(self, **span: float) -> None:
+        """Let time pass: `forward(minutes=5)`."""
+        self.time += timedelta(**span)
+
+
+@pytest.fixture(name="clock")
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The application's clock, at noon on 1 March 2026 until moved."""
+    fixed = Clock()
+    monkeypatch.setattr(clock, "now", lambda: fixed.time)
+    return fixed
