@@ -15,7 +15,9 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 # A path segment that could be a result's token or another secret: long, and of the URL-safe base64 alphabet.
-SECRET_SEGMENT = re.compile(r"(?<=/)[A-Za-z0-9_-]{16,}(?=[/?#\s]|$)")
+SECRET_SEGMENT = re.compile(r"(?<=/)[A-Za-z0-9_-]{16,}(?=[/?#\s'\"]|$)")
+# How gunicorn begins the line about a request that it cannot parse.
+SENDER = re.compile(r"(?<=^Invalid request) from ip=[^\s]+(?=:\s)")
 
 
 def whole_number(name: str, default: int, lowest: int, highest: int) -> int:
@@ -53,13 +55,17 @@ def default_workers() -> int:
 
 
 class TokenFreeLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
-    """Gunicorn's logger, with result tokens masked in the paths it writes."""
+    """Gunicorn's logger, with result tokens masked in the paths it writes, and without senders' addresses."""
 
     def atoms(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: Any) -> dict[str, Any]:
         """The values of an access-log line: the path with secrets masked, as `%(path)s`."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
         atoms["path"] = mask_secrets(str(environ.get("PATH_INFO", "-")))
         return atoms
+
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Log a warning; for a request that cannot be parsed, what was sent is masked and the sender left out."""
+        super().warning(mask_secrets(SENDER.sub("", msg)), *args, **kwargs)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
         """Log an exception; the address of the request, one of `args`, is masked."""

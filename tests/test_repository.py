@@ -99,9 +99,10 @@ def test_pins_cover_the_requirements() -> None:
         ("/api/v1/screenings/AbCdEfGhIjKlMnOpQrStUv-1", "/api/v1/screenings/***"),
         ("/admin/history", "/admin/history"),
         ("/static/css/lesion-lens-pages.css", "/static/css/lesion-lens-pages.css"),
+        ("Invalid Request Line 'GET /results/AbCdEfGhIjKlMnOpQrStUv_1'", "Invalid Request Line 'GET /results/***'"),
     ],
 )
-def test_the_access_log_masks_tokens(path: str, logged: str) -> None:
+def test_the_server_log_masks_tokens(path: str, logged: str) -> None:
     assert server_settings()["mask_secrets"](path) == logged
 
 
