@@ -26,8 +26,7 @@ class Canvas:
     @property
     def side(self) -> int:
         """Shorter side in pixels."""
-        height, width = self.x.shape
-        return min(height, width)
+        return int(min(self.x.shape))
 
     def blend(self, colour: Colour | NDArray[np.float64], alpha: Plane) -> None:
         """Lay a colour (one, or a picture of them) over the pixels; `alpha` [H, W] is its opacity, 0 to 1."""

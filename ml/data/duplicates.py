@@ -1,9 +1,10 @@
 """Near-duplicate pictures: the same photo re-encoded, resized, mirrored, turned, tinted or slightly shifted.
 
 Two steps. A 64-bit perceptual hash (the signs of a picture's lowest cosine frequencies around their median; Zauner
-2010, "Implementation and benchmarking of perceptual image hash functions") brings up candidates, under all eight flips and
-quarter turns. Pixel correlation then decides, because many lesions are a dark spot in the middle of pale skin and share
-their low frequencies. The thresholds below were set by looking at HAM10000's most similar pairs of different lesions.
+2010, "Implementation and benchmarking of perceptual image hash functions") brings up candidates, under all eight
+flips and quarter turns. Pixel correlation then decides, because many lesions are a dark spot in the middle of pale skin
+and share their low frequencies. The thresholds were set by looking at the most similar pairs of different lesions in
+HAM10000.
 """
 
 from collections.abc import Sequence
