@@ -1,7 +1,6 @@
 """`evaluate`: a model and a split of a prepared dataset in; figures, predictions and a report out."""
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from ml.screen import Screener
 from ml.screening import Gate, Screening
 
 BATCH_SIZE = 16
+MAX_SIDE = 2400  # pixels; larger pictures are shrunk, as those that people upload are
 
 
 def evaluate(
@@ -139,21 +139,22 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
     `verdict` is `none`, `overlap` or `unknown`; `message` is a sentence for a person. The card keeps the summary of the
     data it was trained on, so the same summary means the same split.
     """
-    same = json.dumps(bundle.card.data, sort_keys=True) == json.dumps(dataset.summary, sort_keys=True)
-    if same and split == "test":
-        return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}
-    if same:
+    trained_on = bundle.card.data
+    if trained_on and trained_on == dataset.summary:
+        if split == "test":
+            return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}
         use = "trained on these very images" if split == "train" else "chosen and calibrated on these very images"
         return {"verdict": "overlap", "message": f"The model was {use}; use the test split for figures that count."}
-    return {
-        "verdict": "unknown",
-        "message": "Not known: the model was trained on another preparation of data, and its card cannot tell.",
-    }
+    if trained_on.get("source_hashes") and trained_on["source_hashes"] == dataset.summary.get("source_hashes"):
+        message = "The model was trained on another split of the same source, which shares images with this one."
+        return {"verdict": "overlap", "message": message}
+    message = "Not known: the model was trained on another preparation of data, and its card cannot tell."
+    return {"verdict": "unknown", "message": message}
 
 
 def _decode(record: ImageRecord) -> NDArray[np.uint8]:
     try:
-        return decode(record.path.read_bytes())
+        return decode(record.path.read_bytes(), max_side=MAX_SIDE)
     except (OSError, InvalidImage) as error:
         raise DatasetError(f"The image {record.path.name} cannot be read; prepare the data again.") from error
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+from flask import current_app
 from flask.cli import with_appcontext
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml.errors import InvalidImage, MLError
+from ml.errors import ImageFault, InvalidImage, MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+from webapp.config import Config
 
 if TYPE_CHECKING:
     from ml.screen import Screener
@@ -25,7 +32,9 @@ if TYPE_CHECKING:
 # What counts as a photo inside a folder; a file that is named is always read, whatever it is called.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
 
-REASONS = {
+MAX_BYTES = 200 * 1024 * 1024
+
+REASONS: dict[ImageFault, str] = {
     "empty": "The file is empty.",
     "not_an_image": "The file is not an image.",
     "unsupported_format": "The image format is not supported; use JPEG, PNG, WebP, HEIC or AVIF.",
@@ -72,6 +81,7 @@ def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch
 
     Each photo is answered by itself. The exit status is 1 if any could not be read.
     """
+    from ml.images import decode
     from ml.screen import Screener
 
     try:
@@ -81,9 +91,11 @@ def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch
         raise click.ClickException(str(error)) from error
     found = [entry for path in paths for entry in expand(path)]
     write = WRITERS[style](bundle.card.classes)
+    config: Config = current_app.config["LENS"]
+    read = partial(decode, max_pixels=config.max_pixels, max_side=config.photo_max_side)  # as an upload is read
     failed = 0
     with tqdm(total=len(found), unit="photo", file=sys.stderr) as bar:
-        for answer in answers(found, screener, batch_size):
+        for answer in answers(found, screener, batch_size, read):
             with bar.external_write_mode(file=sys.stdout):
                 write(answer)
             failed += answer.error is not None
@@ -94,40 +106,60 @@ def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch
 
 
 def expand(path: str) -> list[str]:
-    """A file, or a path that is not there, as it was given; a folder as the photos in and below it, sorted."""
+    """A file, or a path that holds nothing to answer, as it was given; a folder as the photos in and below it, sorted."""
     folder = Path(path)
     if not folder.is_dir():
         return [path]
-    return sorted(str(file) for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+    photos = sorted(file for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+    return [os.path.join(path, photo.relative_to(folder)) for photo in photos] or [path]
 
 
-def answers(paths: Iterable[str], screener: Screener, batch_size: int) -> Iterator[Answer]:
-    """An answer for every path, in order, with at most `batch_size` photos in memory."""
+def answers(
+    paths: Iterable[str], screener: Screener, batch_size: int, read: Callable[[bytes], NDArray[np.uint8]]
+) -> Iterator[Answer]:
+    """An answer for every path, in order, with at most `batch_size` photos in memory; `read` decodes a file."""
     remaining = iter(paths)
     while batch := list(islice(remaining, batch_size)):
-        read = [_read(path) for path in batch]
-        photos = [pixels for pixels, _ in read if pixels is not None]
-        screenings = iter(screener.screen_batch(photos) if photos else [])
-        for path, (pixels, error) in zip(batch, read, strict=True):
-            yield Answer(path, None if pixels is None else next(screenings), error)
+        photos = [_open(path, read) for path in batch]
+        screenings = iter(screener.screen_batch([photo.pixels for photo in photos if isinstance(photo, Photo)]))
+        for path, photo in zip(batch, photos, strict=True):
+            if isinstance(photo, Photo):
+                screening = next(screenings)
+                seconds = {**screening.seconds, "decode": round(photo.seconds, 4)}
+                yield Answer(path, replace(screening, seconds=seconds), None)
+            else:
+                yield Answer(path, None, photo)
 
 
-def _read(path: str) -> tuple[Any, str | None]:
-    """(pixels, None), or (None, why not)."""
-    from ml.images import decode
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo [H, W, 3] and the seconds that reading it took."""
 
+    pixels: NDArray[np.uint8]
+    seconds: float
+
+
+def _open(name: str, read: Callable[[bytes], NDArray[np.uint8]]) -> Photo | str:
+    """The photo, or a sentence that says why there is none."""
+    path, started = Path(name), time.perf_counter()
     try:
-        return decode(Path(path).read_bytes()), None
-    except FileNotFoundError:
-        return None, "There is no such file or folder."
-    except OSError as error:
-        return None, f"The file cannot be read: {(error.strerror or 'unknown reason').lower()}."
+        if path.is_dir():
+            return "There are no photos in this folder."
+        if not path.exists():
+            return "There is no such file or folder."
+        if not path.is_file():
+            return "This is not a file."
+        if path.stat().st_size > MAX_BYTES:
+            return REASONS["too_many_bytes"]
+        return Photo(read(path.read_bytes()), time.perf_counter() - started)
+    except OSError:
+        return "The file cannot be read; check its permissions."
     except InvalidImage as error:
-        return None, REASONS[error.reason]
+        return REASONS[error.reason]
 
 
 def _jsonl(_: Sequence[str]) -> Writer:
-    return lambda answer: click.echo(json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False))
+    return lambda answer: click.echo(json.dumps(answer.to_dict(), allow_nan=False))
 
 
 def _csv(classes: Sequence[str]) -> Writer:
@@ -137,7 +169,11 @@ def _csv(classes: Sequence[str]) -> Writer:
     table.writeheader()
 
     def write(answer: Answer) -> None:
-        row: dict[str, Any] = {"path": answer.path, "ok": str(answer.error is None).lower(), "error": answer.error}
+        row: dict[str, Any] = {
+            "path": click.format_filename(answer.path),
+            "ok": str(answer.error is None).lower(),
+            "error": answer.error,
+        }
         if (found := answer.screening) is not None:
             row |= {f"p_{code}": p for code, p in (found.probabilities or {}).items()}
             row |= {
@@ -160,16 +196,16 @@ def _table(_: Sequence[str]) -> Writer:
     click.echo(line.format("status", "risk", "class", "probability", "path"))
 
     def write(answer: Answer) -> None:
-        found = answer.screening
+        found, path = answer.screening, click.format_filename(answer.path)
         if found is None:
-            click.echo(line.format("error", "", "", "", f"{answer.path}: {answer.error}"))
+            click.echo(line.format("error", "", "", "", f"{path}: {answer.error}"))
         elif found.predicted is None or found.probabilities is None:
             why = (found.gate.reason or found.gate.verdict).replace("_", " ")
-            click.echo(line.format(found.status.value, "", "", "", f"{answer.path}: {why}"))
+            click.echo(line.format(found.status.value, "", "", "", f"{path}: {why}"))
         else:
             risk = "" if found.malignant_risk is None else f"{found.malignant_risk:.3f}"
             probability = f"{found.probabilities[found.predicted]:.3f}"
-            click.echo(line.format(found.status.value, risk, found.predicted, probability, answer.path))
+            click.echo(line.format(found.status.value, risk, found.predicted, probability, path))
 
     return write
 
