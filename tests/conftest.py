@@ -77,7 +77,7 @@ def photo(lesion: Callable[..., NDArray[np.uint8]]) -> Callable[..., bytes]:
     return encode
 
 
-@pytest.fixture()
+@pytest.fixture
 def config(tmp_path: Path, tiny_bundle: Bundle) -> Config:
     """Settings with everything in a folder of the test's own, and limits out of the way."""
     return Config(
@@ -90,7 +90,7 @@ def config(tmp_path: Path, tiny_bundle: Bundle) -> Config:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_app() -> Iterator[Callable[[Config], Flask]]:
     """Builds applications, with their tables made, and closes their connections in the end."""
     apps: list[Flask] = []
@@ -109,13 +109,13 @@ def make_app() -> Iterator[Callable[[Config], Flask]]:
             db.engine.dispose()
 
 
-@pytest.fixture()
+@pytest.fixture
 def app(config: Config, make_app: Callable[[Config], Flask]) -> Flask:
     """The application."""
     return make_app(config)
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A visitor without JavaScript."""
     return app.test_client()

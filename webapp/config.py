@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """The settings. Each is read from the environment variable of its name in capitals; the text says what it is for."""
+    """The settings. Each is read from the environment variable of its name in capitals."""
 
     instance: Annotated[Path, "Folder for the database, photos, trained models and the secret key."] = (
         PROJECT_FOLDER / "instance"

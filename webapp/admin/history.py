@@ -50,5 +50,5 @@ def _models() -> list[str]:
         ).first()
         if following is None:
             return found
-        name, version = following.tuple()  # type: ignore[assignment]
+        name, version = following.model_name, following.model_version
         found.append(f"{name}@{version}")

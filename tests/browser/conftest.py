@@ -1,0 +1,118 @@
+"""A real browser and a real server for it."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from webapp import clock
+from webapp.account.passwords import hash_password
+from webapp.database import write_transaction
+from webapp.models.user import Role, User
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "correct horse battery staple"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is a browser test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Chromium, the system's own."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium found: install it or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(app: Flask) -> Iterator[str]:
+    """The application behind a real HTTP server; its address."""
+    http = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}"
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+@pytest.fixture
+def admin(app: Flask) -> User:
+    """An account that may log in."""
+    user = User(name="anna", password_hash=hash_password(PASSWORD), role=Role.ADMIN, created_at=clock.now())
+    with app.app_context(), write_transaction() as session:
+        session.add(user)
+    return user
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(chromium: Browser, server: str) -> Iterator[Opener]:
+    """Opens pages: `open_page("/", PHONE, dark=True, scripts=False)`. Fails the test on any error in the console."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_one(
+        path: str = "/", size: dict[str, int] = DESKTOP, *, dark: bool = False, scripts: bool = True, language: str = "en"
+    ) -> Page:
+        context = chromium.new_context(
+            base_url=server,
+            viewport={"width": size["width"], "height": size["height"]},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+            has_touch=size == PHONE,
+            is_mobile=size == PHONE,
+            locale=language,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: complaints.append(request.url) if _foreign(request.url, server) else None)
+        page.goto(path)
+        return page
+
+    open_one.complaints = complaints  # type: ignore[attr-defined]
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _foreign(url: str, server: str) -> bool:
+    return not url.startswith((server, "data:", "blob:" + server))
+
+
+def log_in(page: Page, password: str = PASSWORD) -> None:
+    """Fill in the log-in form."""
+    page.goto("/login")
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
