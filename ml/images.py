@@ -65,6 +65,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, max_side: int | None = 
             # JPEG only: decodes at 1/2, 1/4 or 1/8 where that is still no smaller than what is asked for.
             image.draft(None, (round(image.width * scale), round(image.height * scale)))
         image.load()
+        _check_size(image.size, max_pixels)  # a container may announce another size than its picture has
         orientation = _orientation(image)
         profile = image.info.get("icc_profile")
         image = _flatten(image)

@@ -14,6 +14,7 @@ from ml.errors import DatasetError
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.csv"
 SUMMARY = "summary.json"
+LAYOUTS = ("folders",)  # beside the manifest: dataset/<split>/<class>/
 
 COLUMNS = (
     "image", "label", "lesion_id", "group", "split", "sha256", "width", "height", "source",

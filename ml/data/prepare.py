@@ -13,14 +13,13 @@ from tqdm import tqdm
 
 from ml import images
 from ml.data.duplicates import Fingerprint, connected, find_near_duplicates, fingerprint
-from ml.data.manifest import SPLITS, Dataset, ImageRecord, load_dataset, write_dataset
+from ml.data.manifest import LAYOUTS, SPLITS, Dataset, ImageRecord, load_dataset, write_dataset
 from ml.data.sources import LeftOut, Source, SourceImage, read_source
 from ml.data.split import FRACTIONS, split_groups
 from ml.errors import DatasetError, InvalidImage
 from ml.labels import Taxonomy, load_taxonomy
 
 VERSION = 1  # of this preparation: raised whenever the same source and seed would give another manifest
-LAYOUTS = ("folders",)
 _SCAN_SIDE = 192  # pixels: enough for a fingerprint, a quarter of the work of full size
 
 

@@ -17,7 +17,7 @@ from ml.labels import Taxonomy
 FORMATS = ("ham10000", "folders")
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".heic", ".heif", ".avif"})
 
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -137,7 +137,7 @@ def _index_images(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
     """Image files by lower-case stem, in the folder and everything below it; a second file of one name is left out."""
     files: dict[str, Path] = {}
     left_out: list[LeftOut] = []
-    for path in _walk(folder):
+    for path in walk_images(folder):
         if files.setdefault(path.stem.lower(), path) != path:
             left_out.append(LeftOut(path.relative_to(folder).as_posix(), "second file of the same name"))
     return files, left_out
@@ -151,13 +151,13 @@ def _read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None) ->
     """
     codes = {label.code.lower(): label.code for label in taxonomy.labels}
     codes |= {label.name.lower(): label.code for label in taxonomy.labels}
-    groups, tables = _read_groups(folder, group_column)
+    groups, tables = read_groups(folder, group_column)
     images: list[SourceImage] = []
     left_out: list[LeftOut] = []
-    for path in _walk(folder):
+    for path in walk_images(folder):
         name = path.relative_to(folder).as_posix()
         parts = name.split("/")[:-1]
-        split = _SPLIT_NAMES.get(parts[0].lower(), "") if parts and parts[0].lower() not in codes else ""
+        split = SPLIT_NAMES.get(parts[0].lower(), "") if parts and parts[0].lower() not in codes else ""
         place = parts[1:] if split else parts
         if not place:
             left_out.append(LeftOut(name, "not in a class folder"))
@@ -171,7 +171,7 @@ def _read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None) ->
     return Source(_by_name(images), _by_item(left_out), tables)
 
 
-def _read_groups(folder: Path, group_column: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def read_groups(folder: Path, group_column: str | None) -> tuple[dict[str, str], dict[str, str]]:
     """Group by file name relative to the folder, and the digest of the table it came from."""
     for name in _GROUP_FILES:
         table = folder / name
@@ -215,7 +215,7 @@ def _read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk_images(folder: Path) -> Iterator[Path]:
     """Image files below a folder in sorted order, hidden ones and macOS archive leftovers skipped."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts

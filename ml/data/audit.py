@@ -1,0 +1,166 @@
+"""Look at a dataset with fresh eyes: does anything leak between its splits, is it balanced, do its files hold?"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tqdm import tqdm
+
+from ml import images
+from ml.data.duplicates import find_near_duplicates, fingerprint
+from ml.data.manifest import MANIFEST, SPLITS, load_dataset
+from ml.data.sources import SPLIT_NAMES, read_groups, walk_images
+from ml.errors import DatasetError, InvalidImage
+
+_SCAN_SIDE = 192  # pixels, as in preparation
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What ties pictures of different splits together.
+
+    `kind` is "lesion" (one lesion_id), "group" (one leak group), "identical" (the same bytes) or "near_duplicate"
+    (alike by their pixels); `name` is the lesion or group, empty for the others; `images` maps each picture to its split.
+    """
+
+    kind: str
+    name: str
+    images: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Findings of one audit. `sizes` are upright pixels: smallest, median and largest width and height."""
+
+    images: int
+    lesions: int
+    images_per_split: dict[str, dict[str, int]]
+    sizes: dict[str, dict[str, float]]
+    leaks: tuple[Leak, ...]
+    near_duplicate_pairs: int
+    problems: tuple[dict[str, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-ready values, plus `leaks_per_kind`."""
+        return asdict(self) | {"leaks_per_kind": dict(Counter(leak.kind for leak in self.leaks))}
+
+
+@dataclass(frozen=True)
+class _Item:
+    name: str
+    path: Path
+    label: str
+    split: str
+    lesion_id: str
+    group: str
+    sha256: str
+
+
+def audit(folder: Path, *, progress: bool = False) -> Audit:
+    """Audit a prepared dataset, or a plain folder `train|val|test/<class>/...` that never was prepared.
+
+    Every picture is read again: near-duplicates are recomputed from the pixels, whatever the manifest says of groups.
+    Raises DatasetError where the folder is neither, or none of its pictures can be read.
+    """
+    folder = Path(folder)
+    items = _from_manifest(folder) if (folder / MANIFEST).is_file() else _from_folders(folder)
+    leaks = _shared(items, "lesion", [item.lesion_id for item in items])
+    leaks += _shared(items, "group", [item.group for item in items])
+    known = {(leak.kind, frozenset(leak.images)) for leak in leaks}
+    # A group that is one lesion would only repeat what is said already.
+    leaks = [leak for leak in leaks if leak.kind == "lesion" or ("lesion", frozenset(leak.images)) not in known]
+
+    readable: list[_Item] = []
+    hashes, fingerprints, sizes = [], [], []
+    problems: list[dict[str, str]] = []
+    for item in tqdm(items, desc="images", unit="image", disable=not progress):
+        try:
+            data = item.path.read_bytes()
+            size = images.dimensions(data)
+            pixels = images.decode(data, max_side=_SCAN_SIDE)
+        except OSError:
+            problems.append({"image": item.name, "reason": "no readable file"})
+            continue
+        except InvalidImage as error:
+            problems.append({"image": item.name, "reason": f"unusable image: {error.reason.replace('_', ' ')}"})
+            continue
+        digest = hashlib.sha256(data).hexdigest()
+        if item.sha256 and item.sha256 != digest:
+            problems.append({"image": item.name, "reason": "changed since it was prepared"})
+        readable.append(item)
+        hashes.append(digest)
+        fingerprints.append(fingerprint(pixels))
+        sizes.append(size)
+    if not readable:
+        raise DatasetError(f"None of the {len(items)} images of {folder} can be read.")
+    leaks += _shared(readable, "identical", hashes)
+    pairs = find_near_duplicates(fingerprints, progress=progress)
+    for pair in pairs:
+        one, other = readable[pair.first], readable[pair.second]
+        if one.split != other.split and hashes[pair.first] != hashes[pair.second]:
+            leaks.append(Leak("near_duplicate", "", {one.name: one.split, other.name: other.split}))
+    return Audit(
+        images=len(items),
+        lesions=len({item.lesion_id for item in items}),
+        images_per_split=_balance(items),
+        sizes={"width": _spread([width for width, _ in sizes]), "height": _spread([height for _, height in sizes])},
+        leaks=tuple(leaks),
+        near_duplicate_pairs=len(pairs),
+        problems=tuple(problems),
+    )
+
+
+def _from_manifest(folder: Path) -> list[_Item]:
+    home = folder.absolute()
+
+    def name(path: Path) -> str:
+        path = path.absolute()
+        return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+
+    return [
+        _Item(name(r.path), r.path, r.label, r.split, r.lesion_id, r.group, r.sha256)
+        for r in load_dataset(folder).records
+    ]
+
+
+def _from_folders(folder: Path) -> list[_Item]:
+    if not folder.is_dir():
+        raise DatasetError(f"The folder {folder} does not exist.")
+    groups, _ = read_groups(folder, None)
+    items: list[_Item] = []
+    for path in walk_images(folder):
+        name = path.relative_to(folder).as_posix()
+        parts = name.split("/")
+        split = SPLIT_NAMES.get(parts[0].lower())
+        if split and len(parts) > 2:
+            lesion = groups.get(name, name)
+            items.append(_Item(name, path, parts[1], split, lesion, lesion, ""))
+    if not items:
+        raise DatasetError(f"{folder} holds neither a {MANIFEST} nor images under {', '.join(SPLITS)}/<class>/.")
+    return items
+
+
+def _shared(items: Sequence[_Item], kind: str, keys: Sequence[str]) -> list[Leak]:
+    """A leak for every key whose items lie in more than one split."""
+    holders: dict[str, list[_Item]] = defaultdict(list)
+    for item, key in zip(items, keys, strict=True):
+        holders[key].append(item)
+    return [
+        Leak(kind, "" if kind == "identical" else key, {item.name: item.split for item in found})
+        for key, found in sorted(holders.items())
+        if len({item.split for item in found}) > 1
+    ]
+
+
+def _balance(items: Sequence[_Item]) -> dict[str, dict[str, int]]:
+    counts = Counter((item.split, item.label) for item in items)
+    labels = sorted({item.label for item in items})
+    return {split: {label: counts[split, label] for label in labels} for split in SPLITS}
+
+
+def _spread(values: Sequence[int]) -> dict[str, float]:
+    return {"min": min(values), "median": median(values), "max": max(values)}
