@@ -37,7 +37,7 @@ HEADLINES = (
         True,
     ),
     (
-        "Other lesions not given the status malignant",
+        "Other lesions answered without the status malignant",
         ("status", "malignant_specificity"),
         "status_malignant_specificity",
         True,

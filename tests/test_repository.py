@@ -40,6 +40,29 @@ def test_documents_agree_with_the_code(script: str) -> None:
     assert run.returncode == 0, f"{run.stdout}{run.stderr}\nmake docs writes them anew."
 
 
+def test_figures_become_tables() -> None:
+    figures = runpy.run_path(str(PROJECT / "docs" / "update_figures.py"))
+    metrics = {
+        "balanced_accuracy": 0.8125,
+        "malignant": None,
+        "per_class": {
+            "mel": {"recall": 0.5, "precision": None, "auroc": 0.9, "support": 8, "intervals": {"recall": [0.25, 0.75]}}
+        },
+        "intervals": {"balanced_accuracy": [0.75, 0.875]},
+    }
+    headline, classes = figures["headline_table"](metrics), figures["class_table"](metrics)
+    assert headline.splitlines()[2:] == ["| Balanced accuracy | 81.2 % | 75.0 % to 87.5 % |"]
+    assert classes.splitlines()[2:] == ["| `mel` | 50.0 % | 25.0 % to 75.0 % | - | 0.900 | 8 |"]
+
+
+def test_only_the_block_between_the_markers_is_replaced() -> None:
+    replace_block = runpy.run_path(str(PROJECT / "docs" / "update_figures.py"))["replace_block"]
+    text = "before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n"
+    assert replace_block(text, "figures", "new\n") == text.replace("old", "new")
+    with pytest.raises(ValueError, match="no block"):
+        replace_block("no markers", "figures", "new")
+
+
 def test_documents_link_to_files_that_exist() -> None:
     broken = [
         f"{document.relative_to(PROJECT)}: {target}"
