@@ -15,6 +15,7 @@ from flask import Flask
 from PIL import Image
 
 from ml.bundle import Bundle
+from ml.data.manifest import load_dataset
 from webapp.cli.evaluate import evaluate_command
 from webapp.cli.predict import predict_command
 from webapp.config import Config
@@ -64,10 +65,12 @@ def test_folders_are_answered_in_order_and_bad_files_do_not_stop_the_rest(
 
 
 def test_a_line_has_the_fields_of_a_screening(invoke: Invoke, photos: Path, drawn_data: Path) -> None:
-    photo = next(path for path in sorted(drawn_data.rglob("*")) if path.suffix in (".jpg", ".png"))
-    result = invoke(predict_command, photo, photos / "a.png", "--format", "jsonl")
+    drawn = [record.path for record in load_dataset(drawn_data).split("train")[:5]]
+    result = invoke(predict_command, *drawn, photos / "a.png", "--format", "jsonl")
     assert result.exit_code == 0
-    for line in lines(result):
+    found = lines(result)
+    assert {line["status"] == "refused" for line in found} == {True, False}  # noise is refused, lesions are not
+    for line in found:
         assert set(line) == FIELDS
         assert line["error"] is None
         assert set(line["gate"]) == {"verdict", "reason", "tip", "scores"}
