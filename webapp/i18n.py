@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import IO, Any
 
 import flask_babel
+from babel import Locale
 from flask import has_request_context, request, session
 from flask_babel import format_datetime, format_decimal, format_percent
 from markupsafe import Markup
@@ -29,12 +30,14 @@ def choose_language() -> str:
 
 
 def percent(value: float) -> str:
-    """A share in [0, 1] as a percentage with one decimal; values that would round to none keep their sign of life."""
-    if 0 < value < 0.001:
-        return f"< {format_percent(0.001, '#,##0.0 %')}"
-    if 0.999 < value < 1:
-        return f"> {format_percent(0.999, '#,##0.0 %')}"
-    return str(format_percent(value, "#,##0.0 %"))
+    """A share in [0, 1] as a percentage with one decimal. None is shown as certain: the ends are `< 0.1%` and `> 99.9%`."""
+    locale = flask_babel.get_locale() or Locale("en")
+    pattern = locale.percent_formats[None].pattern.replace("0", "0.0")
+    if value < 0.0005:
+        return f"<\N{NO-BREAK SPACE}{format_percent(0.001, pattern)}"
+    if value > 0.9995:
+        return f">\N{NO-BREAK SPACE}{format_percent(0.999, pattern)}"
+    return str(format_percent(value, pattern))
 
 
 def number(value: float) -> str:

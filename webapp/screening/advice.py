@@ -184,6 +184,14 @@ def risk_sentence(risk: float, thresholds: dict[str, float] | None) -> str:
     )
 
 
+def is_more_cautious(status: str, risk: float, thresholds: dict[str, float] | None) -> bool:
+    """Whether the status is more severe than the malignant risk alone would make it (see ml.screen)."""
+    if thresholds is None:
+        return False
+    by_risk = "malignant" if risk >= thresholds["malignant"] else "uncertain" if risk >= thresholds["uncertain"] else ""
+    return status in ("malignant", "uncertain") and status != by_risk
+
+
 def class_name(label: Label) -> str:
     """The full name of a class in the visitor's language. The label sets' texts are in the catalogues too."""
     return _(label.name)
