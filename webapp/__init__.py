@@ -1,7 +1,6 @@
 """The web application: HTTP, forms, database and people around the models of `ml`."""
 
 import hashlib
-import importlib.util
 from functools import cache
 from pathlib import Path
 
@@ -74,9 +73,10 @@ def _init_pages(app: Flask) -> None:
 
 
 def _init_commands(app: Flask) -> None:
-    from webapp.cli import evaluate, predict, screenings, settings, train, users
+    from webapp.cli import data, evaluate, predict, screenings, settings, train, users
 
     for command in (
+        data.data_cli,
         train.train_command,
         evaluate.evaluate_command,
         predict.predict_command,
@@ -85,8 +85,6 @@ def _init_commands(app: Flask) -> None:
         settings.settings,
     ):
         app.cli.add_command(command)
-    if importlib.util.find_spec("webapp.cli.data"):
-        app.cli.add_command(importlib.import_module("webapp.cli.data").data_cli)
 
 
 @cache
