@@ -5,7 +5,7 @@ asked. Sizes are checked before any pixel is decoded.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -66,7 +66,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, max_side: int | None = 
             image.draft(None, (round(image.width * scale), round(image.height * scale)))
         image.load()
         _check_size(image.size, max_pixels)  # a container may announce another size than its picture has
-        orientation = _orientation(image)
+        orientation = _orientation(image, data)
         profile = image.info.get("icc_profile")
         image = _flatten(image)
         if max_side is not None:
@@ -87,7 +87,7 @@ def dimensions(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         image = _open(data, kind)
         _check_size(image.size, max_pixels)
         width, height = image.size
-        return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+        return (height, width) if _orientation(image, data) in (5, 6, 7, 8) else (width, height)
 
     return _guarded(read, data, kind)
 
@@ -152,8 +152,13 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise InvalidImage("too_small", f"The picture is smaller than {MIN_SIDE} by {MIN_SIDE} pixels.")
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none, it cannot be read, or the decoder has seen to it."""
+    if image.format == "HEIF":
+        # The container's own rotation (irot, imir) comes first and pi_heif applies it; only without one EXIF counts.
+        meta = next((data[start:end] for name, start, end in _boxes(data) if name == b"meta"), b"")
+        stored = image.info.get("original_orientation")
+        return 1 if b"irot" in meta or b"imir" in meta or not isinstance(stored, int) else stored
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a broken EXIF block fails in many ways and must not cost the picture
@@ -212,7 +217,7 @@ def _ends_early(data: bytes, kind: Kind) -> bool:
 def _header(data: bytes, position: int) -> tuple[int, bytes]:
     """Length and name at the head of a PNG chunk or an ISO media box; a header cut short reads as a long box."""
     length, name = data[position : position + 4], data[position + 4 : position + 8]
-    return (int.from_bytes(length, "big"), name) if len(name) == 4 else (len(data), b"none")
+    return (int.from_bytes(length, "big"), name) if len(name) == 4 else (len(data) + 8, b"none")
 
 
 def _png_ends_early(data: bytes) -> bool:
@@ -226,14 +231,19 @@ def _png_ends_early(data: bytes) -> bool:
 
 
 def _boxes_end_early(data: bytes) -> bool:
+    return any(end > len(data) for _, _, end in _boxes(data))
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and announced end of an ISO media file's outermost boxes, up to the first that makes no sense."""
     position = 0
     while position < len(data):
         length, name = _header(data, position)
         if length == 1:
             length = int.from_bytes(data[position + 8 : position + 16], "big")
-        if length == 0:  # this box runs to the end of the file
-            return False
-        if length < 8 or not name.isalnum():
-            return False
+        elif length == 0:  # this box runs to the end of the file
+            length = len(data) - position
+        if length < 8:
+            return
+        yield name, position, position + length
         position += length
-    return position > len(data)

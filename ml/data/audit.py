@@ -24,7 +24,8 @@ class Leak:
     """What ties pictures of different splits together.
 
     `kind` is "lesion" (one lesion_id), "group" (one leak group), "identical" (the same bytes) or "near_duplicate"
-    (alike by their pixels); `name` is the lesion or group, empty for the others; `images` maps each picture to its split.
+    (alike by their pixels); `name` is the lesion or group, empty for the others; `images` maps each picture
+    to its split.
     """
 
     kind: str
