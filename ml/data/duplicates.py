@@ -26,9 +26,12 @@ _MIN_CANDIDATE = 0.85  # correlation at 32 x 32 below which a candidate is not l
 
 # Overall likeness: the whole picture agrees, even where its detail is lost to blur or strong compression.
 MIN_OVERALL = 0.98
-# Likeness in fine detail (texture, hairs, freckles), whatever the lighting and a shift of up to a tenth of the side.
-# In HAM10000 different lesions reach 0.39, pairs that show one photo begin at 0.43.
+# Likeness in fine detail (texture, hairs, freckles), whatever the lighting. In HAM10000 different lesions reach 0.39,
+# pairs of lesions that show one photo begin at 0.43.
 MIN_DETAIL = 0.40
+# The largest shift tried, in fingerprint pixels. Of re-encoded HAM10000 photos all are found again when shifted by 2 %
+# of the width, 83 % when shifted by 4 %, 97 % when cropped by 2 % on every side; hardly any when enlarged by 10 % or
+# turned by 5 degrees: such pictures could as well be other photos of a lesion, which only a lesion id can join.
 _MAX_SHIFT = 10
 
 Fingerprint = NDArray[np.uint8]
