@@ -241,6 +241,7 @@ def test_broken_manifests_are_one_clear_error(drawn_source: Path, tmp_path: Path
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.skipif("LESION_DATA" not in os.environ, reason="LESION_DATA is not set: no research data to read")
 def test_ham10000_shares_no_lesion_between_splits(tmp_path: Path) -> None:
     source = Path(os.environ["LESION_DATA"]) / "ham10000"
