@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 from ml.bundle import Bundle
 from ml.data.drawn import draw_lesion, write_drawn_dataset
 from ml.data.prepare import prepare
+from tests.times import Clock
 from webapp import clock, create_app
 from webapp.config import Config
 from webapp.extensions import db
@@ -119,17 +119,6 @@ def app(config: Config, make_app: Callable[[Config], Flask]) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A visitor without JavaScript."""
     return app.test_client()
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def forward(self, **span: float) -> None:
-        """Let time pass: `forward(minutes=5)`."""
-        self.time += timedelta(**span)
 
 
 @pytest.fixture(name="clock")

@@ -30,7 +30,7 @@ def choose_language() -> str:
 
 
 def percent(value: float) -> str:
-    """A share in [0, 1] as a percentage with one decimal. Nothing is shown as certain: it ends at < 0.1% and > 99.9%."""
+    """A share in [0, 1] as a percentage with one decimal. Nothing is certain: it ends at < 0.1% and > 99.9%."""
     locale = flask_babel.get_locale() or Locale("en")
     pattern = locale.percent_formats[None].pattern.replace("0", "0.0")
     if value < 0.0005:

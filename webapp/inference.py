@@ -36,9 +36,8 @@ class Models:
         Raises BundleError where there is no such model or its bundle is damaged.
         """
         # Imported here: the web application must start without loading a deep-learning library.
-        from ml.screen import Screener
-
         from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
+        from ml.screen import Screener
 
         reference = self._config.model or DEFAULT_MODEL
         if version:

@@ -1,0 +1,168 @@
+"""The history and a screening's page, and who may see them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from webapp.database import write_transaction
+from webapp.models.screening import PhotoRow, ScreeningRow
+
+PUBLIC = {
+    "static",
+    "screening.home",
+    "screening.upload",
+    "screening.result",
+    "screening.photo",
+    "screening.delete",
+    "screening.language",
+    "account.login_page",
+    "account.log_in",
+    "account.log_out",
+    "health.healthz",
+    "health.readyz",
+}
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_every_other_route_needs_an_account(app: Flask, client: FlaskClient) -> None:
+    values: dict[str, Any] = {"screening_id": 1, "photo_id": 1}
+    checked = 0
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in PUBLIC:
+            continue
+        with app.test_request_context():
+            path = rule.build({name: values[name] for name in rule.arguments})
+        assert path
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
+            answer = client.open(path[1], method=method)
+            assert answer.status_code == 303, rule
+            assert answer.location.startswith("/login"), rule
+            checked += 1
+    assert checked >= 3
+
+
+@pytest.fixture
+def fill(app: Flask) -> Callable[..., None]:
+    """Writes rows as answers of two models leave them."""
+
+    def write(count: int, **values: Any) -> None:
+        defaults: dict[str, Any] = {
+            "state": "done", "channel": "web", "language": "en", "label_set": "ham10000", "status": "benign",
+            "predicted": "nv", "malignant_risk": 0.04, "model_name": "tiny", "model_version": "1",
+            "thresholds": {"malignant": 0.3, "uncertain": 0.1}, "gate": {"verdict": "usable", "reason": None,
+            "tip": None, "scores": {"sharpness": 1.5}}, "probabilities": {"nv": 0.96, "mel": 0.04}, "created_at": NOON,
+        }  # fmt: skip
+        with app.app_context(), write_transaction() as session:
+            for number in range(count):
+                row = {**defaults, **values}
+                row["token_hash"] = f"{row['predicted']}{row['status']}{row['model_version']}{number:05d}".ljust(
+                    64, "0"
+                )
+                session.add(ScreeningRow(**row))
+
+    return write
+
+
+def ids(page: TestResponse) -> list[int]:
+    return [int(part.split('"')[0]) for part in page.text.split('data-id="')[1:]]
+
+
+def test_empty_history(admin: FlaskClient) -> None:
+    assert "No screenings yet" in admin.get("/admin/history").text
+    assert "No screening fits" in admin.get("/admin/history?status=benign").text
+
+
+def test_pages_show_every_row_once_in_order(admin: FlaskClient, fill: Callable[..., None]) -> None:
+    fill(60)  # all at the same moment: the id decides
+    seen, path = [], "/admin/history"
+    pages = []
+    while path:
+        page = admin.get(path)
+        pages.append(ids(page))
+        seen += ids(page)
+        path = link(page, "next")
+    assert seen == list(range(60, 0, -1))
+    assert [len(page) for page in pages] == [25, 25, 10]
+    back = link(page, "prev")
+    assert ids(admin.get(back)) == pages[1]
+    first = admin.get(link(admin.get(back), "prev"))
+    assert ids(first) == pages[0]
+    assert not link(first, "prev")
+
+
+def link(page: TestResponse, rel: str) -> str:
+    _before, found, rest = page.text.partition(f'rel="{rel}" href="')
+    return rest.partition('"')[0].replace("&amp;", "&") if found else ""
+
+
+def test_filters(admin: FlaskClient, fill: Callable[..., None]) -> None:
+    fill(2)
+    fill(3, predicted="mel", status="malignant", malignant_risk=0.8, created_at=NOON + timedelta(days=2))
+    fill(1, model_version="2", created_at=NOON + timedelta(days=1))
+    fill(1, predicted=None, status=None, malignant_risk=None, state="pending", model_name=None, model_version=None)
+    expected = {
+        "": 7,
+        "status=malignant": 3,
+        "status=pending": 1,
+        "status=deleted": 0,
+        "predicted=mel": 3,
+        "predicted=mel&status=benign": 0,
+        "from=2026-03-02": 4,
+        "to=2026-03-01": 3,
+        "from=2026-03-02&to=2026-03-02": 1,
+        "model=tiny@2": 1,
+        "model=nothing": 0,
+        "status=nonsense&from=nonsense&older=nonsense&newer=!!": 7,
+    }
+    for query, count in expected.items():
+        page = admin.get(f"/admin/history?{query}")
+        assert page.status_code == 200
+        assert len(ids(page)) == count, query
+    assert "tiny@2" in admin.get("/admin/history").text
+
+
+def test_filters_stay_while_paging(admin: FlaskClient, fill: Callable[..., None]) -> None:
+    fill(30)
+    fill(30, predicted="mel", status="malignant")
+    page = admin.get("/admin/history?status=malignant")
+    assert "status=malignant" in link(page, "next")
+    assert len(ids(admin.get(link(page, "next")))) == 5
+
+
+def test_upload_appears_in_the_history(
+    admin: FlaskClient, upload: Callable[..., TestResponse], photo: Callable[..., bytes], app: Flask
+) -> None:
+    location = upload(photo("mel", 1), photo("mel", 1)).location
+    page = admin.get("/admin/history")
+    assert ids(page) == [1]
+    case = admin.get("/admin/screenings/1")
+    assert case.status_code == 200
+    assert location.rpartition("/")[2] not in case.text  # nobody learns the token, not even an admin
+    thumbnail = admin.get("/admin/photos/1?size=small")
+    assert thumbnail.mimetype == "image/jpeg"
+    assert len(thumbnail.data) < len(admin.get("/admin/photos/1").data)
+    with app.app_context(), write_transaction() as session:
+        photos = session.query(PhotoRow).all()
+    assert photos[0].answer is not None
+    assert photos[0].answer["predicted"] in case.text or photos[0].answer["predicted"] is None
+
+
+def test_case_of_every_kind(admin: FlaskClient, fill: Callable[..., None], app: Flask) -> None:
+    fill(1)
+    refused = {"verdict": "poor_quality", "reason": "blur", "tip": "hold_still", "scores": {"sharpness": 0.1}}
+    fill(1, status="refused", predicted=None, probabilities=None, malignant_risk=None, gate=refused)
+    fill(1, state="failed", failure="no_answer", status="x", predicted=None, probabilities=None, gate=None)
+    fill(1, state="pending", status=None, predicted=None, probabilities=None, gate=None, label_set=None)
+    fill(1, deleted_at=NOON, status="y", predicted=None, probabilities=None, gate=None)
+    for number, word in enumerate(("Probably benign", "blurred", "Failed", "Waiting", "Deleted"), start=1):
+        page = admin.get(f"/admin/screenings/{number}")
+        assert page.status_code == 200
+        assert word in page.text
+    assert admin.get("/admin/screenings/99").status_code == 404
+    assert admin.get("/admin/photos/99").status_code == 404
+    assert admin.get("/admin/").location == "/admin/history"

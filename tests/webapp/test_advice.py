@@ -1,0 +1,60 @@
+"""Every code that a result can carry has its sentence, and the sentences say what they must."""
+
+from typing import get_args
+
+import pytest
+
+from ml.errors import ImageFault
+from ml.labels import Status
+from ml.screening import TIPS
+from webapp.admin.query import STATUSES
+from webapp.screening import advice
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_has_words(status: Status) -> None:
+    assert advice.status_word(status)
+    assert advice.status_summary(status).endswith(".")
+    found = advice.recommendation(status)
+    assert found.points
+    assert all(sentence.endswith(".") for sentence in (found.lead, *found.points))
+
+
+def test_recommendations_say_what_matters() -> None:
+    text = {status: " ".join([r.lead, *r.points]) for status in Status for r in [advice.recommendation(status)]}
+    assert "dermatologist promptly" in text[Status.MALIGNANT]
+    assert "Do not wait" in text[Status.MALIGNANT]
+    assert "looked at" in text[Status.UNCERTAIN]
+    for sign in ("new", "changing", "itching", "bleeding", "not healing"):
+        assert sign in text[Status.BENIGN]
+    assert "not an all-clear" in text[Status.BENIGN]
+    assert "see a clinician" in text[Status.REFUSED]
+
+
+def test_every_history_status_has_a_word() -> None:
+    assert all(advice.status_word(status) for status in STATUSES)
+
+
+@pytest.mark.parametrize("reason", get_args(ImageFault))
+def test_every_image_fault_has_a_sentence(reason: ImageFault) -> None:
+    assert advice.image_fault(reason).endswith(".")
+
+
+def test_every_refusal_has_a_sentence_and_a_tip() -> None:
+    refusals = {reason: advice.refusal(reason) for reason in TIPS}
+    assert len(set(refusals.values())) == len(TIPS)
+    assert all(advice.retake(tip).endswith(".") for tip in TIPS.values())
+    assert advice.refusal("a reason of a later model").endswith(".")
+    assert advice.retake("a tip of a later model").endswith(".")
+
+
+def test_risk_sentence_follows_the_thresholds() -> None:
+    levels = {"malignant": 0.3, "uncertain": 0.1}
+    assert "possibly malignant" in advice.risk_sentence(0.3, levels)
+    assert "not below" in advice.risk_sentence(0.1, levels)
+    assert "probably benign" in advice.risk_sentence(0.09, levels)
+    assert advice.risk_sentence(0.5, None)
+    assert not advice.is_more_cautious("benign", 0.05, levels)
+    assert not advice.is_more_cautious("uncertain", 0.2, levels)
+    assert advice.is_more_cautious("uncertain", 0.05, levels)
+    assert advice.is_more_cautious("malignant", 0.2, levels)

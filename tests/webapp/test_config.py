@@ -1,0 +1,61 @@
+"""Settings, the kept secret, and what importing the application costs."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from ml.images import MAX_PIXELS
+from webapp.config import PROJECT_FOLDER, Config, ConfigError, kept_secret, load_config, settings_table
+
+
+def test_settings_come_from_the_environment() -> None:
+    config = load_config({"PHOTO_RETENTION_DAYS": " 30 ", "SESSION_COOKIE_SECURE": "Yes", "INSTANCE": "/srv/lens"})
+    assert config.photo_retention_days == 30
+    assert config.session_cookie_secure is True
+    assert config.photos == Path("/srv/lens/photos")
+    assert config.models == Path("/srv/lens/models")
+    assert config.database == "sqlite:////srv/lens/lesion-lens.sqlite"
+    assert load_config({"PHOTO_STORE": "/photos", "DATABASE_URL": "sqlite://"}).photos == Path("/photos")
+    assert load_config({}) == Config()
+    assert Config().max_pixels == MAX_PIXELS
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "-1"), ("SESSION_COOKIE_SECURE", "perhaps")])
+def test_unusable_settings_are_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load_config({name: value})
+
+
+def test_settings_table_lists_every_setting(app: Flask) -> None:
+    table = settings_table()
+    for item in fields(Config):
+        assert (f"`{item.name.upper()}`" in table) is (item.name != "testing")
+    assert app.test_cli_runner().invoke(args=["settings"]).output == table
+
+
+def test_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "secret_key"
+    with ThreadPoolExecutor(8) as pool:
+        secrets = set(pool.map(lambda _: kept_secret(path), range(32)))
+    assert len(secrets) == 1
+    assert len(secrets.pop()) >= 43
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["secret_key"]
+
+
+def test_starting_loads_no_deep_learning_library_and_opens_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys, wsgi; heavy = {'torch', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules); "
+        "print(sorted(heavy), wsgi.app.extensions['models']._screeners)"
+    )
+    environment = {"INSTANCE": str(tmp_path / "instance")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_FOLDER, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "[] {}\n", done.stderr
+    assert [path.name for path in (tmp_path / "instance").iterdir()] == ["secret_key"]
