@@ -3,21 +3,20 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from werkzeug.serving import make_server
 
+from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, Size
 from webapp import clock
 from webapp.account.passwords import hash_password
 from webapp.database import write_transaction
 from webapp.models.user import Role, User
 
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -27,7 +26,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PASSWORD = "correct horse battery staple"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,21 +68,28 @@ def admin(app: Flask) -> User:
     return user
 
 
-Opener = Callable[..., Page]
-
-
 @pytest.fixture
 def open_page(chromium: Browser, server: str) -> Iterator[Opener]:
     """Opens pages: `open_page("/", PHONE, dark=True, scripts=False)`. Fails the test on any error in the console."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
+    def complain(message: ConsoleMessage) -> None:
+        # A page that is meant to answer with an error status makes the browser say so; anything else is ours.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
     def open_one(
-        path: str = "/", size: dict[str, int] = DESKTOP, *, dark: bool = False, scripts: bool = True, language: str = "en"
+        path: str = "/",
+        size: Size = DESKTOP,
+        *,
+        dark: bool = False,
+        scripts: bool = True,
+        language: str = "en",
     ) -> Page:
         context = chromium.new_context(
             base_url=server,
-            viewport={"width": size["width"], "height": size["height"]},
+            viewport=size,
             color_scheme="dark" if dark else "light",
             java_script_enabled=scripts,
             has_touch=size == PHONE,
@@ -94,12 +99,11 @@ def open_page(chromium: Browser, server: str) -> Iterator[Opener]:
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", complain)
         page.on("request", lambda request: complaints.append(request.url) if _foreign(request.url, server) else None)
         page.goto(path)
         return page
 
-    open_one.complaints = complaints  # type: ignore[attr-defined]
     yield open_one
     for context in contexts:
         context.close()
@@ -108,11 +112,3 @@ def open_page(chromium: Browser, server: str) -> Iterator[Opener]:
 
 def _foreign(url: str, server: str) -> bool:
     return not url.startswith((server, "data:", "blob:" + server))
-
-
-def log_in(page: Page, password: str = PASSWORD) -> None:
-    """Fill in the log-in form."""
-    page.goto("/login")
-    page.get_by_label("Name").fill("anna")
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()

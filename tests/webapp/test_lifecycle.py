@@ -62,8 +62,14 @@ def test_many_at_once_answer_once(
     app: Flask, pending: tuple[int, str], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_screener()
-    screen, calls = Screener.screen, []
-    monkeypatch.setattr(Screener, "screen", lambda self, photos: (calls.append(1), screen(self, photos))[1])
+    screen = Screener.screen
+    calls: list[int] = []
+
+    def count(self: Screener, photos: Sequence[NDArray[np.uint8]]) -> object:
+        calls.append(len(photos))
+        return screen(self, photos)
+
+    monkeypatch.setattr(Screener, "screen", count)
 
     def visit(_: int) -> None:
         with app.app_context():
@@ -71,7 +77,7 @@ def test_many_at_once_answer_once(
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(visit, range(16)))
-    assert len(calls) == 1
+    assert calls == [1]
     assert rows()[0].attempts == 1
 
 
@@ -153,7 +159,8 @@ def test_lost_photo_fails_in_words(pending: tuple[int, str], rows: Rows, app: Fl
 def test_no_row_without_its_photo(
     context: None, rows: Rows, config: Config, lesion: Callable[..., NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep, kept = PhotoStore.keep, []
+    keep = PhotoStore.keep
+    kept: list[str] = []
 
     def full_disk(self: PhotoStore, pixels: NDArray[np.uint8]) -> str:
         if kept:

@@ -1,0 +1,61 @@
+"""The catalogues: complete, compiled, and in step with the code."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+from flask.testing import FlaskClient
+
+from webapp.config import PROJECT_FOLDER
+from webapp.i18n import LANGUAGES
+
+FOLDER = PROJECT_FOLDER / "webapp" / "translations"
+KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None}
+PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
+translated = pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+
+
+def catalogue(language: str) -> Catalog:
+    with (FOLDER / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def test_template_holds_every_text_of_code_pages_and_label_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT_FOLDER)
+    methods, options = parse_mapping_cfg(io.StringIO(Path("babel.cfg").read_text(encoding="utf-8")))
+    found = {text for _, _, text, _, _ in extract_from_dir(".", methods, options, KEYWORDS)}
+    with (FOLDER / "messages.pot").open("rb") as file:
+        assert {message.id for message in read_po(file) if message.id} == found
+    assert "Melanoma" in found
+
+
+@translated
+def test_translation_is_complete(language: str) -> None:
+    with (FOLDER / "messages.pot").open("rb") as file:
+        wanted = {message.id for message in read_po(file) if message.id}
+    messages = [message for message in catalogue(language) if message.id]
+    assert {message.id for message in messages} == wanted
+    for message in messages:
+        assert message.string, message.id
+        assert not message.fuzzy, message.id
+        assert sorted(PLACEHOLDER.findall(str(message.id))) == sorted(PLACEHOLDER.findall(str(message.string)))
+
+
+@translated
+def test_translation_is_compiled(language: str) -> None:
+    with (FOLDER / language / "LC_MESSAGES" / "messages.mo").open("rb") as file:
+        compiled = {message.id: message.string for message in read_mo(file) if message.id}
+    assert compiled == {message.id: message.string for message in catalogue(language) if message.id}
+
+
+def test_pages_speak_german(client: FlaskClient) -> None:
+    page = client.get("/", headers={"Accept-Language": "de"}).text
+    assert "Eine Hautveränderung prüfen" in page
+    assert "Screen a skin lesion" not in page
+    assert "Nicht gefunden" in client.get("/nowhere", headers={"Accept-Language": "de"}).text
