@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,10 +61,12 @@ def build_model(name: str, classes: int, image_size: int, dropout: float = 0.5) 
     find_architecture(name)
     from ml import networks
 
-    builders: dict[str, Callable[[int], networks.Backbone]] = {
-        "mobilenet-v2": lambda size: networks.mobilenet_v2(),
-        "efficientnet-lite2": lambda size: networks.efficientnet_lite(name),
-        "lenet": lambda size: networks.LeNetBackbone(),
-    }
-    build = builders.get(name, lambda size: networks.EfficientNetBackbone(name, size))
-    return networks.Network(build(image_size), classes, dropout)
+    if name == "mobilenet-v2":
+        backbone = networks.mobilenet_v2()
+    elif name == "efficientnet-lite2":
+        backbone = networks.efficientnet_lite(name)
+    elif name == "lenet":
+        backbone = networks.lenet()
+    else:
+        backbone = networks.efficientnet(name, image_size)
+    return networks.Network(backbone, classes, dropout)

@@ -66,8 +66,9 @@ class Card:
     def from_dict(cls, values: dict[str, Any]) -> "Card":
         """Raises BundleError where a field is missing or of the wrong shape."""
         known = {f.name for f in fields(cls)}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         try:
-            card = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+            card = cls(**given)
             consistent = (
                 len(card.classes) == len(card.class_priors) == len(card.calibration["bias"])
                 and len(card.classes) >= 2
@@ -112,7 +113,9 @@ def load_bundle(path: Path) -> Bundle:
         if name not in expected or not file.is_file():
             raise BundleError(f"The model '{path.name}' lacks {name}; fetch or train it again.")
         if sha256_file(file) != expected[name]:
-            raise BundleError(f"The model '{path.name}' is damaged: {name} is not what it was; fetch or train it again.")
+            raise BundleError(
+                f"The model '{path.name}' is damaged: {name} is not what it was; fetch or train it again."
+            )
     try:
         values = json.loads((path / CARD).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -158,10 +161,7 @@ def find_bundle(reference: str, models_dir: Path) -> Path:
         return path
     name, _, version = reference.partition("@")
     trained = sorted(p for p in (models_dir / name).glob("*") if is_bundle(p)) if _plain(name) else []
-    if version:
-        candidates = [p for p in trained if p.name == version]
-    else:
-        candidates = trained[-1:]
+    candidates = [p for p in trained if p.name == version] if version else trained[-1:]
     shipped = PRETRAINED_FOLDER / name
     if not candidates and _plain(name) and is_bundle(shipped) and version in ("", load_bundle(shipped).card.version):
         candidates = [shipped]

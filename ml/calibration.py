@@ -52,7 +52,9 @@ def fit_calibration(logits: Floats, labels: NDArray[np.int64], shrinkage: float 
         gradient[1:] += 2 * shrinkage * values[1:]
         return float(loss + shrinkage * (values[1:] ** 2).sum()), gradient
 
-    found = minimize(objective, np.zeros(classes + 1), jac=True, method="L-BFGS-B", bounds=[(-3, 3), *[(-5, 5)] * classes])
+    found = minimize(
+        objective, np.zeros(classes + 1), jac=True, method="L-BFGS-B", bounds=[(-3, 3), *[(-5, 5)] * classes]
+    )
     bias = found.x[1:] - found.x[1:].mean()
     return Calibration(float(np.exp(found.x[0])), tuple(float(b) for b in bias))
 
@@ -80,9 +82,7 @@ def fit_prior_power(probabilities: Floats, labels: NDArray[np.int64], priors: Fl
     return float(next(p for p, f in zip(powers, figures, strict=True) if f >= best - 0.002))
 
 
-def fit_thresholds(
-    risk: Floats, malignant: NDArray[np.bool_], sensitivity: float, missed: float
-) -> dict[str, float]:
+def fit_thresholds(risk: Floats, malignant: NDArray[np.bool_], sensitivity: float, missed: float) -> dict[str, float]:
     """The thresholds `malignant` and `uncertain` on validation risk [N], from its malignant images [N].
 
     `malignant` is the highest value whose sensitivity has a lower 95 % bound (Wilson) of at least `sensitivity`;

@@ -123,9 +123,9 @@ def fit_gate(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Arrays for `gate.safetensors` and the limits for the card.
 
-    `training` [N, D] and `validation` [M, D] are features of usable pictures; `qualities` the quality scores of training
-    pictures; `others` features of pictures by kind ('not_skin', 'not_dermatoscopic'), possibly none. Each of the two
-    feature limits is set where it refuses the share `refused` of the validation pictures.
+    `training` [N, D] and `validation` [M, D] are features of usable pictures; `qualities` the quality scores of
+    training pictures; `others` features of pictures by kind ('not_skin', 'not_dermatoscopic'), possibly none. Each of
+    the two feature limits is set where it refuses the share `refused` of the validation pictures.
     """
     training = training.astype(np.float32)
     arrays = {"mean": training.mean(axis=0), "deviation": training.std(axis=0) + 1e-3}
@@ -162,9 +162,7 @@ def quality_limits(qualities: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def fit_softmax(
-    points: Floats, kinds: NDArray[np.int64], classes: int, penalty: float = 1e-3
-) -> tuple[Floats, Floats]:
+def fit_softmax(points: Floats, kinds: NDArray[np.int64], classes: int, penalty: float = 1e-3) -> tuple[Floats, Floats]:
     """Multinomial logistic regression, every class of equal weight: weight [classes, D] and bias [classes]."""
     count, width = points.shape
     share = np.bincount(kinds, minlength=classes).astype(np.float64)

@@ -44,7 +44,7 @@ class TimmBackbone(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.net = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
-        self.width = int(self.net.num_features)
+        self.width = int(cast(int, self.net.num_features))
 
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.net(images))
@@ -91,9 +91,19 @@ class LeNetBackbone(nn.Module):
         return cast(Tensor, self.net(images))
 
 
+def efficientnet(name: str, image_size: int) -> Backbone:
+    """efficientnet-pytorch's B0 to B7 as a backbone for inputs of `image_size` pixels."""
+    return EfficientNetBackbone(name, image_size)
+
+
 def mobilenet_v2() -> Backbone:
     """torchvision's MobileNetV2 as a backbone."""
     return MobileNetBackbone()
+
+
+def lenet() -> Backbone:
+    """LeNet-5 as a backbone."""
+    return LeNetBackbone()
 
 
 def efficientnet_lite(name: str) -> Backbone:
@@ -137,4 +147,4 @@ def count_parameters(network: nn.Module) -> int:
 
 def set_channels_last(network: nn.Module) -> None:
     """Lay convolution weights out with channels last, which is faster on CPUs and on recent GPUs alike."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)

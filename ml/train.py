@@ -49,9 +49,10 @@ def train(
 ) -> Bundle:
     """Train on the prepared data set in `data` and write a bundle to `bundle_folder` (NAME/VERSION).
 
-    `run_folder` takes checkpoint, history and curves; with `resume` a run found there goes on. `stop_after` seconds end
-    the run early, after a whole epoch, with a usable bundle. `negatives` is a folder of pictures that are no
-    dermatoscopic photos, by kind, for the gate (see ml.training.finish). Raises TrainingError, DatasetError or BundleError.
+    `run_folder` takes checkpoint, history and curves; with `resume` a run found there goes on. `stop_after` seconds
+    end the run early, after a whole epoch, with a usable bundle. `negatives` is a folder of pictures that are no
+    dermatoscopic photos, by kind, for the gate (see ml.training.negatives). Raises TrainingError, DatasetError or
+    BundleError.
     """
     config.check()
     run_folder.mkdir(parents=True, exist_ok=True)
@@ -160,5 +161,7 @@ def _first_batches(run: Run) -> list[torch.Tensor]:
     rows = np.random.default_rng(run.config.seed).permutation(len(run.training))[:count]
     batches = [rows[i : i + run.config.batch_size] for i in range(0, count, run.config.batch_size)]
     return [
-        run.normalise(torch.stack([run.training[0, int(row)][0] for row in batch])) for batch in batches if len(batch) > 1
+        run.normalise(torch.stack([run.training[0, int(row)][0] for row in batch]))
+        for batch in batches
+        if len(batch) > 1
     ]

@@ -19,7 +19,7 @@ from ml.data.manifest import ImageRecord
 from ml.images import decode
 from ml.transforms.serving import square
 
-CACHE_MARGIN = 1.15
+CACHE_MARGIN = 1.25
 """Training images are cached this much larger than the network's input, so that crops keep their detail."""
 
 
@@ -34,9 +34,7 @@ def decoded(records: Sequence[ImageRecord], side: int, cache: Path, progress: bo
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{key}.{os.getpid()}.partial")
-        images = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3)
-        )
+        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3))
         for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
             images[row] = square(decode(record.path.read_bytes(), max_side=4 * side), side)
         images.flush()

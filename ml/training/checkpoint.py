@@ -11,6 +11,7 @@ from ml.errors import TrainingError
 from ml.files import write_atomically
 from ml.networks import Network
 from ml.training.config import TrainingConfig
+from ml.training.history import Row
 from ml.training.optimisation import Schedule, WeightAverage
 
 LAST = "last.pt"
@@ -36,6 +37,7 @@ def save_checkpoint(
     schedule: Schedule,
     progress: Progress,
     best: dict[str, torch.Tensor],
+    history: list[Row],
 ) -> None:
     """Write everything that the next epoch depends on, atomically. Random streams need no saving: each epoch seeds its
     own from (seed, epoch)."""
@@ -47,6 +49,7 @@ def save_checkpoint(
         "schedule": schedule.state(),
         "progress": vars(progress),
         "best": best,
+        "history": history,
     }
     write_atomically(folder / LAST, lambda temporary: torch.save(content, temporary))
 
@@ -59,7 +62,7 @@ def load_checkpoint(folder: Path, config: TrainingConfig) -> dict[str, Any] | No
     try:
         content: dict[str, Any] = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
         before = dict(content["config"])
-    except Exception as error:  # noqa: BLE001 - torch raises whatever its unpickler met in a damaged file
+    except Exception as error:
         raise TrainingError(f"The checkpoint {path.name} cannot be read; remove it to start afresh.") from error
     changed = sorted(key for key, value in config.to_dict().items() if _differs(before.get(key), value))
     changed = [key for key in changed if key not in ("workers", "epochs", "patience")]

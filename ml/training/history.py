@@ -40,13 +40,3 @@ def write_history(folder: Path, rows: list[Row]) -> None:
     left.set_title("Loss")
     right.set_title("Validation")
     write_atomically(folder / "curves.png", lambda path: figure.savefig(path, format="png", dpi=110))
-
-
-def read_history(folder: Path, epochs: int) -> list[Row]:
-    """The rows of the first `epochs` epochs (a killed run may have written none for its last checkpoint)."""
-    path = folder / "history.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
-    return [row for row in rows if row["epoch"] <= epochs]

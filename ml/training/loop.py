@@ -21,7 +21,7 @@ from ml.errors import TrainingError
 from ml.networks import Network
 from ml.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from ml.training.config import TrainingConfig
-from ml.training.history import Row, read_history, write_history
+from ml.training.history import Row, write_history
 from ml.training.normaliser import Normaliser
 from ml.training.optimisation import Schedule, WeightAverage, make_optimiser
 from ml.training.teacher import Teacher
@@ -87,7 +87,7 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
             average.network.load_state_dict(content["average"]["state"])
             average.steps = content["average"]["steps"]
         progress, best = Progress(**content["progress"]), content["best"]
-        rows = read_history(run.folder, progress.epoch)
+        rows = content["history"]
         log.info("Going on after epoch %d.", progress.epoch)
     before, failure = progress.seconds, None
     while progress.epoch < config.epochs and progress.stale_epochs < config.patience:
@@ -114,7 +114,7 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
         rows.append(
             {"epoch": progress.epoch, "training_loss": training_loss, **row, "rate_factor": factor, "seconds": seconds}
         )
-        save_checkpoint(run.folder, config, run.network, average, optimiser, schedule, progress, best)
+        save_checkpoint(run.folder, config, run.network, average, optimiser, schedule, progress, best, rows)
         write_history(run.folder, rows)
         log.info(
             "epoch %d/%d  loss %.4f  validation loss %.4f  accuracy %.4f  balanced accuracy %.4f  macro AUROC %.4f  "

@@ -92,7 +92,8 @@ def _stripes(random: np.random.Generator) -> Pixels:
     angle, period = random.uniform(0, np.pi), random.uniform(6, 80)
     wave = 0.5 + 0.5 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
     first, second = random.integers(0, 256, (2, 3))
-    return (wave[..., None] * first + (1 - wave[..., None]) * second).astype(np.uint8)
+    mixed: Pixels = (wave[..., None] * first + (1 - wave[..., None]) * second).astype(np.uint8)
+    return mixed
 
 
 def _page(random: np.random.Generator) -> Pixels:

@@ -53,8 +53,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError) as error:
-        raise TrainingError(f"{path.name} is not a readable torch or safetensors weights file.") from error
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path.name} is not a readable safetensors weights file.") from error
+    except Exception as error:
+        raise TrainingError(f"{path.name} is not a readable torch weights file.") from error
     for container in CONTAINERS:
         if isinstance(state, dict) and isinstance(state.get(container), dict):
             state = state[container]
@@ -64,14 +66,14 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _fill_backbone(network: Network, state: dict[str, Tensor]) -> str:
-    """Copy a published network's tensors into the backbone: by name, else (same layers, other names) in order."""
+    """Copy a published network's tensors into the backbone, by name."""
     backbone = network.backbone
     inner = backbone.features if isinstance(backbone, MobileNetBackbone) else getattr(backbone, "net", backbone)
     own = inner.state_dict()
     stripped = {name.removeprefix("features."): value for name, value in state.items()}
     named = {n: v for n, v in stripped.items() if n in own and own[n].shape == v.shape}
     if len(named) < len(own) and isinstance(backbone, TimmBackbone):
-        named = _in_order(own, state)
+        named = _renamed(own, state)
     missing = [name for name in own if name not in named and not name.endswith("num_batches_tracked")]
     if missing:
         raise TrainingError(
@@ -81,15 +83,29 @@ def _fill_backbone(network: Network, state: dict[str, Tensor]) -> str:
     return f"{len(named)} tensors"
 
 
-def _in_order(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Match two namings of one network layer by layer; kinds and shapes must agree all along, or nothing does."""
-    names = [n for n in own if not n.endswith("num_batches_tracked")]
-    given = [(n, v) for n, v in state.items() if not n.endswith("num_batches_tracked")][: len(names)]
-    pairs = list(zip(names, given, strict=False))
-    agree = len(given) == len(names) and all(
-        own[n].shape == v.shape and n.rsplit(".", 1)[-1] == g.rsplit(".", 1)[-1] for n, (g, v) in pairs
-    )
-    return {n: v for n, (_, v) in pairs} if agree else {}
+def _renamed(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An EfficientNet-Lite in efficientnet-pytorch's names, in those of timm; empty where it is none."""
+    blocks = sorted({tuple(map(int, n.split(".")[1:3])) for n in own if n.startswith("blocks.")})
+    plain = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    inverted = {
+        "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+        "_project_conv": "conv_pwl", "_bn2": "bn3",
+    }  # fmt: skip
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    named = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] in plain:
+            new = ".".join([plain[parts[0]], *parts[1:]])
+        elif parts[0] == "_blocks" and len(parts) == 4 and int(parts[1]) < len(blocks):
+            stage, position = blocks[int(parts[1])]
+            layers = inverted if f"_blocks.{parts[1]}._expand_conv.weight" in state else separable
+            new = f"blocks.{stage}.{position}.{layers.get(parts[2], parts[2])}.{parts[3]}"
+        else:
+            continue
+        if new in own and own[new].shape == value.shape:
+            named[new] = value
+    return named
 
 
 def _download(architecture: str) -> dict[str, Tensor]:

@@ -1,8 +1,13 @@
 """Augmentation of training images (torchvision transforms v2), on uint8 tensors [3, C, C]."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
-from torchvision.transforms import InterpolationMode, v2
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms import v2
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,46 @@ class Augmentation:
     hue: float = 0.03
 
 
-# A mid skin tone fills the corners that a rotation uncovers; black would look like a dermatoscope's rim.
-FILL = (194, 144, 138)
+class RandomFrame(v2.Transform):
+    """Crop, rotation, quarter turns and mirror images in one resampling: uint8 [3, C, C] -> uint8 [3, S, S].
+
+    One resampling instead of one for each step keeps the picture as sharp as validation and serving see it; chained
+    ones blur it, and a network trained on blur meets every real picture as something foreign. What a rotation would
+    uncover at the corners is filled by reflection, since a coloured corner would be one more thing that only training
+    shows. Crop area and aspect ratio are drawn as in torchvision's RandomResizedCrop.
+    """
+
+    def __init__(self, augmentation: Augmentation, image_size: int):
+        super().__init__()
+        self.augmentation, self.image_size = augmentation, image_size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The affine matrix [1, 2, 3] from output to input coordinates, both in [-1, 1]."""
+        a = self.augmentation
+        draw = torch.rand(7).tolist()
+        area = a.crop_min + (1 - a.crop_min) * draw[0]
+        aspect = math.exp((2 * draw[1] - 1) * math.log(a.crop_aspect))
+        width, height = min(1.0, math.sqrt(area * aspect)), min(1.0, math.sqrt(area / aspect))
+        x, y = (1 - width) * (2 * draw[2] - 1), (1 - height) * (2 * draw[3] - 1)
+        angle = math.radians((2 * draw[4] - 1) * a.rotation)
+        if a.right_angles and draw[5] < 0.5:
+            angle += math.pi / 2
+        cos, sin = math.cos(angle), math.sin(angle)
+        mirror = torch.where(torch.rand(2) < a.flip, -1.0, 1.0).tolist()
+        matrix = [
+            [width * cos * mirror[0], -width * sin * mirror[1], x],
+            [height * sin * mirror[0], height * cos * mirror[1], y],
+        ]
+        return {"matrix": torch.tensor([matrix])}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
+        """The image, resampled."""
+        shape = [1, 3, self.image_size, self.image_size]
+        grid = functional.affine_grid(params["matrix"], shape, align_corners=False)
+        found = functional.grid_sample(
+            inpt[None].float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        )
+        return found[0].round_().clamp_(0, 255).to(torch.uint8)
 
 
 def training_transform(augmentation: Augmentation, image_size: int) -> v2.Transform:
@@ -31,17 +74,7 @@ def training_transform(augmentation: Augmentation, image_size: int) -> v2.Transf
     whatever the order or number of loader processes.
     """
     a = augmentation
-    steps: list[v2.Transform] = []
-    if a.rotation > 0:
-        steps.append(v2.RandomRotation(a.rotation, interpolation=InterpolationMode.BILINEAR, fill=list(FILL)))
-    if a.right_angles:
-        steps.append(v2.RandomChoice([v2.Identity(), v2.RandomRotation((90, 90))]))
-    steps.append(
-        v2.RandomResizedCrop(
-            image_size, scale=(a.crop_min, 1.0), ratio=(1 / a.crop_aspect, a.crop_aspect), antialias=True
-        )
-    )
-    steps += [v2.RandomHorizontalFlip(a.flip), v2.RandomVerticalFlip(a.flip)]
+    steps: list[v2.Transform] = [RandomFrame(a, image_size)]
     if max(a.brightness, a.contrast, a.saturation, a.hue) > 0:
         steps.append(v2.ColorJitter(a.brightness, a.contrast, a.saturation, a.hue))
     return v2.Compose(steps)

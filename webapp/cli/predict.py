@@ -106,7 +106,7 @@ def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch
 
 
 def expand(path: str) -> list[str]:
-    """A file, or a path that holds nothing to answer, as it was given; a folder as the photos in and below it, sorted."""
+    """A file, or a path that holds nothing to answer, as it was given; a folder as all photos below it, sorted."""
     folder = Path(path)
     if not folder.is_dir():
         return [path]

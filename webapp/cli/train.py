@@ -45,13 +45,17 @@ MALLOC_TUNABLES = (
 @click.option("--warmup-epochs", default=0.5, show_default=True, help="Length of the rise of the learning rates.")
 @click.option("--plateau-patience", default=2, show_default=True)
 @click.option("--plateau-factor", default=0.3, show_default=True)
-@click.option("--patience", default=5, show_default=True, help="Epochs without a better validation figure to stop after.")
+@click.option(
+    "--patience", default=5, show_default=True, help="Epochs without a better validation figure to stop after."
+)
 @click.option("--class-weights", default="sqrt", show_default=True, type=click.Choice(["sqrt", "inverse", "none"]))
 @click.option("--balanced-sampling/--plain-sampling", default=False, show_default=True)
 @click.option("--label-smoothing", default=0.05, show_default=True)
 @click.option("--dropout", default=0.5, show_default=True)
 @click.option("--average-decay", default=0.999, show_default=True, help="Of the moving average of weights; 0 for none.")
-@click.option("--reset-batch-norm/--keep-batch-norm", default=False, help="Measure normalisation statistics anew first.")
+@click.option(
+    "--reset-batch-norm/--keep-batch-norm", default=False, help="Measure normalisation statistics anew first."
+)
 @click.option("--batch-norm-momentum", type=float, help="[default: the architecture's own]")
 @click.option("--teacher", help="A bundle whose answers the network also learns from.")
 @click.option("--distillation", default=0.5, show_default=True, help="Share of the teacher in the loss.")
@@ -72,9 +76,13 @@ MALLOC_TUNABLES = (
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
 @click.option("--threads", default=0, show_default=True, help="CPU threads; 0 for all.")
 @click.option("--workers", default=-1, show_default=True, help="Loader processes; -1 to choose.")
-@click.option("--run", "run_folder", type=click.Path(path_type=Path), help="Checkpoints and curves. [default: runs/NAME]")
+@click.option(
+    "--run", "run_folder", type=click.Path(path_type=Path), help="Checkpoints and curves. [default: runs/NAME]"
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --run.")
-@click.option("--stop-after", type=float, help="Minutes after which to stop, with a usable bundle, to be resumed later.")
+@click.option(
+    "--stop-after", type=float, help="Minutes after which to stop, with a usable bundle, to be resumed later."
+)
 @with_appcontext
 def train_command(
     data: Path,

@@ -1,0 +1,69 @@
+"""Calibration, the named class, and the two thresholds on risk."""
+
+import numpy as np
+import pytest
+
+from ml.calibration import Calibration, fit_calibration, fit_prior_power, fit_thresholds, named_class, softmax
+from ml.metrics import expected_calibration_error, wilson_interval
+
+
+@pytest.fixture
+def overconfident() -> tuple[np.ndarray, np.ndarray]:
+    """Logits [4000, 3] three times too large and shifted, with labels drawn from the true probabilities."""
+    random = np.random.default_rng(5)
+    true = random.normal(0, 1.5, (4000, 3))
+    labels = np.array([random.choice(3, p=p) for p in softmax(true)])
+    return 3 * (true - np.array([1.0, 0.0, -0.5])), labels
+
+
+def test_softmax_does_not_overflow() -> None:
+    assert softmax(np.array([[1e4, 0.0]])).tolist() == [[1.0, 0.0]]
+
+
+def test_calibration_finds_temperature_and_bias(overconfident: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = overconfident
+    fitted = fit_calibration(logits, labels, shrinkage=0.0)
+    assert fitted.temperature == pytest.approx(3.0, rel=0.1)
+    assert np.array(fitted.bias) - fitted.bias[1] == pytest.approx([1.0, 0.0, -0.5], abs=0.15)
+    before = expected_calibration_error(labels, softmax(logits))
+    assert expected_calibration_error(labels, fitted.probabilities(logits)) < 0.03 < before
+
+
+def test_calibrated_logits_are_left_alone() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1, (5000, 4))
+    labels = np.array([random.choice(4, p=p) for p in softmax(logits)])
+    assert fit_calibration(logits, labels).temperature == pytest.approx(1.0, abs=0.1)
+
+
+def test_probabilities_sum_to_one() -> None:
+    values = Calibration(0.7, (0.1, -0.1)).probabilities(np.array([[3.0, 1.0], [0.0, 0.0]]))
+    assert values.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_the_named_class_weighs_in_how_common_a_class_is() -> None:
+    probabilities, priors = np.array([[0.6, 0.4]]), np.array([0.9, 0.1])
+    assert named_class(probabilities, priors, 0.0) == [0]
+    assert named_class(probabilities, priors, 0.5) == [1]
+
+
+def test_the_power_is_zero_where_nothing_is_gained() -> None:
+    probabilities = np.eye(3)[[0, 1, 2, 0]] * 0.9 + 0.1 / 3
+    assert fit_prior_power(probabilities, np.array([0, 1, 2, 0]), np.array([0.5, 0.25, 0.25])) == 0.0
+
+
+def test_thresholds_keep_their_promises() -> None:
+    random = np.random.default_rng(1)
+    malignant = np.arange(1200) < 250
+    risk = np.where(malignant, random.beta(4, 2, 1200), random.beta(1, 6, 1200))
+    found = fit_thresholds(risk, malignant, sensitivity=0.90, missed=0.02)
+    caught = int((risk[malignant] >= found["malignant"]).sum())
+    assert wilson_interval(caught, 250)[0] >= 0.90
+    assert wilson_interval(caught - 1, 250)[0] < 0.90, "a higher threshold would have done"
+    assert (risk[malignant] < found["uncertain"]).mean() <= 0.02
+    assert found["uncertain"] < found["malignant"]
+
+
+def test_too_few_malignant_images_flag_them_all() -> None:
+    risk, malignant = np.array([0.2, 0.9, 0.1, 0.3]), np.array([True, True, False, False])
+    assert fit_thresholds(risk, malignant, 0.9, 0.02) == {"malignant": 0.2, "uncertain": 0.2}

@@ -1,0 +1,78 @@
+"""The serving transform, and augmentation whose randomness is fixed by its seed."""
+
+import numpy as np
+import pytest
+import torch
+
+from ml.data.loader import AugmentedImages, EpochSampler
+from ml.transforms.serving import flips, normalise, square
+from ml.transforms.training import Augmentation, training_transform
+
+
+def test_square_keeps_the_whole_of_a_dermatoscopic_frame() -> None:
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[:, :40] = 255
+    result = square(pixels, 100)
+    assert result.shape == (100, 100, 3)
+    assert result[50, 5].tolist() == [255, 255, 255]
+    assert result[50, 20].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(100, 1000, 3), (1000, 100, 3)])
+def test_square_cuts_elongated_pictures_about_their_centre(shape: tuple[int, int, int]) -> None:
+    pixels = np.zeros(shape, np.uint8)
+    pixels[shape[0] // 2 - 20 : shape[0] // 2 + 20, shape[1] // 2 - 20 : shape[1] // 2 + 20] = 255
+    result = square(pixels, 90)
+    assert result[45, 45, 0] == 255
+    assert 0.08 < (result[..., 0] > 127).mean() < 0.16  # 40 x 40 of 100 x 133
+
+
+def test_normalise_is_the_formula() -> None:
+    batch = np.full((1, 2, 2, 3), 51, np.uint8)
+    result = normalise(batch, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+    assert result.shape == (1, 3, 2, 2)
+    assert result[0, :, 0, 0] == pytest.approx([(0.2 - 0.5) / 0.1, (0.2 - 0.4) / 0.2, (0.2 - 0.3) / 0.3], abs=1e-5)
+
+
+def test_flips_are_the_four_mirror_images() -> None:
+    batch = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+    assert [view[0, 0].tolist() for view in flips(batch)] == [
+        [[0, 1], [2, 3]],
+        [[1, 0], [3, 2]],
+        [[2, 3], [0, 1]],
+        [[3, 2], [1, 0]],
+    ]
+
+
+@pytest.fixture
+def augmented() -> AugmentedImages:
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48, 3), dtype=np.uint8)
+    return AugmentedImages(images, np.arange(6), training_transform(Augmentation(), 40), seed=3)
+
+
+def test_augmentation_depends_on_seed_epoch_and_image_alone(augmented: AugmentedImages) -> None:
+    torch.manual_seed(1)
+    first = augmented[0, 2][0]
+    torch.manual_seed(99)
+    state = torch.get_rng_state()
+    assert torch.equal(first, augmented[0, 2][0])
+    assert torch.equal(state, torch.get_rng_state()), "the global stream is left as it was"
+    assert not torch.equal(first, augmented[1, 2][0])
+    assert first.shape == (3, 40, 40)
+    assert first.dtype == torch.uint8
+
+
+def test_every_epoch_sees_every_image_once_in_a_new_order() -> None:
+    sampler = EpochSampler(50, seed=1)
+    first = [row for _, row in sampler]
+    sampler.epoch = 1
+    second = [row for _, row in sampler]
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert first != second
+
+
+def test_weighted_sampling_balances_classes() -> None:
+    labels = np.repeat([0, 1], [900, 100])
+    weights = 1.0 / np.bincount(labels)[labels]
+    drawn = [labels[row] for _, row in EpochSampler(1000, 0, weights)]
+    assert 0.4 < np.mean(drawn) < 0.6
