@@ -1,5 +1,6 @@
 """The history and a screening's page, and who may see them."""
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -150,6 +151,21 @@ def test_upload_appears_in_the_history(
         photos = session.query(PhotoRow).all()
     assert photos[0].answer is not None
     assert photos[0].answer["predicted"] in case.text or photos[0].answer["predicted"] is None
+
+
+def test_odd_queries(admin: FlaskClient, fill: Callable[..., None]) -> None:
+    fill(1)
+    too_early = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+14:00|1").decode()
+    for query in (
+        f"older={too_early}",
+        "older=MjAyNg",
+        "from=0001-01-01&to=9999-12-31",
+        "model=%00",
+        "predicted=%ed%a0%80",
+    ):
+        assert admin.get(f"/admin/history?{query}").status_code == 200
+    assert admin.get(f"/admin/screenings/{10**20}").status_code == 404
+    assert admin.get(f"/admin/photos/{10**20}").status_code == 404
 
 
 def test_case_of_every_kind(admin: FlaskClient, fill: Callable[..., None], app: Flask) -> None:

@@ -229,6 +229,30 @@ def test_deleting_wants_the_form_token(client: FlaskClient, upload: Upload, phot
     assert rows()[0].deleted_at is None
 
 
-@pytest.mark.parametrize("path", ["/results/x", "/results/" + "A" * 43, "/results/x/photos/1"])
+def test_odd_forms(post: Callable[..., TestResponse], photo: Photo) -> None:
+    odd: tuple[dict[str, Any], ...] = (
+        {"photos": "a text, not a file"},
+        {"camera": "a text, not a file"},
+        {"photos": (io.BytesIO(photo()), "")},
+        {"photos": (io.BytesIO(photo()), "a.jpg"), "consent": ""},
+        {f"field{number}": "x" for number in range(100)},
+        {"consent": "y" * 600_000},
+    )
+    for fields in odd:
+        answer = post("/", **{"consent": "y", **fields})
+        assert answer.status_code in (400, 413), fields.keys()
+        assert "data-error" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/results/x",
+        "/results/" + "A" * 43,
+        "/results/x/photos/1",
+        "/results/%00%ff",
+        "/results/x/photos/99999999999999999999",
+    ],
+)
 def test_unknown_results(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 404

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from webapp import clock
 from webapp.config import Config
 from webapp.database import write_transaction
+from webapp.extensions import db
 from webapp.models.user import User
 
 _hasher = PasswordHasher()  # argon2id with the library's recommended costs (RFC 9106, low-memory profile)
@@ -29,11 +30,11 @@ def _nobody() -> str:
 def authenticate(name: str, password: str, config: Config) -> User | None:
     """The account that these belong to, or None: wrong name, wrong password, locked and closed look the same."""
     now = clock.now()
-    with write_transaction() as session:
-        user = session.scalar(
-            select(User).where(User.name == name.strip().casefold()).execution_options(populate_existing=True)
-        )
-        known = user.password_hash if user is not None else _nobody()
+    user = db.session.scalar(
+        select(User).where(User.name == name.strip().casefold()).execution_options(populate_existing=True)
+    )
+    known = user.password_hash if user is not None else _nobody()
+    db.session.commit()  # no transaction stays open while the hash is computed
     correct = _matches(known, password)
     if user is None:
         return None

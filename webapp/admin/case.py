@@ -11,7 +11,7 @@ from webapp.photos import get_photos
 from webapp.responses import jpeg
 
 
-@blueprint.get("/screenings/<int:screening_id>")
+@blueprint.get("/screenings/<int(max=9223372036854775807):screening_id>")
 def case(screening_id: int) -> ResponseReturnValue:
     """The page of one screening."""
     row = db.session.get(ScreeningRow, screening_id)
@@ -21,7 +21,7 @@ def case(screening_id: int) -> ResponseReturnValue:
     return render_template("admin/case.html", row=row, taxonomy=taxonomy)
 
 
-@blueprint.get("/photos/<int:photo_id>")
+@blueprint.get("/photos/<int(max=9223372036854775807):photo_id>")
 def photo(photo_id: int) -> ResponseReturnValue:
     """A kept photo, or its thumbnail with `?size=small`."""
     found = db.session.get(PhotoRow, photo_id)

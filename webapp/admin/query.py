@@ -117,8 +117,8 @@ def _read_key(text: str) -> tuple[datetime, int] | None:
     try:
         moment, _bar, number = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition("|")
         created = datetime.fromisoformat(moment)
-        return (created, int(number)) if created.tzinfo is not None and abs(int(number)) < 2**63 else None
-    except (ValueError, binascii.Error):
+        return (created.astimezone(UTC), int(number)) if created.tzinfo and abs(int(number)) < 2**63 else None
+    except (ValueError, OverflowError, binascii.Error):
         return None
 
 

@@ -4,6 +4,7 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from ml.errors import BundleError
 from ml.labels import Taxonomy, load_taxonomy
@@ -43,9 +44,9 @@ def upload() -> ResponseReturnValue:
     )
     try:
         answer(screening_id)
-    except (Busy, BundleError):
+    except (Busy, BundleError, OperationalError):
         # Nothing is lost: the row waits, and its page says so and answers it as soon as that is possible.
-        current_app.logger.warning("screening %d waits for a model", screening_id, exc_info=True)
+        current_app.logger.warning("screening %d waits for its answer", screening_id, exc_info=True)
     return redirect(url_for("screening.result", token=token), 303)
 
 
@@ -61,7 +62,7 @@ def result(token: str) -> ResponseReturnValue:
         except Busy:
             return _waiting(token, REFRESH_WAITING), 202
         except BundleError:
-            current_app.logger.warning("screening %d waits for a model", row.id, exc_info=True)
+            current_app.logger.warning("screening %d waits for its answer", row.id, exc_info=True)
             return _waiting(token, REFRESH_UNAVAILABLE, available=False), 503, {"Retry-After": str(REFRESH_UNAVAILABLE)}
         row = _find(token)
         if row.state == State.PENDING:
