@@ -20,6 +20,7 @@ from ml.training.checkpoint import LAST
 from ml.training.config import TrainingConfig
 from ml.training.finish import finish
 from ml.training.loop import Run, Split, run_epochs
+from ml.training.negatives import find_negatives
 from ml.training.normaliser import Normaliser
 from ml.training.optimisation import class_weights, reestimate_batch_norm, training_loss
 from ml.training.teacher import Teacher
@@ -55,6 +56,8 @@ def train(
     BundleError.
     """
     config.check()
+    if negatives is not None:
+        find_negatives(negatives)
     run_folder.mkdir(parents=True, exist_ok=True)
     taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data)
     if tuple(dataset.classes) != taxonomy.codes:

@@ -2,32 +2,22 @@
 
 import logging
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml import metrics
 from ml.architectures import find_architecture
 from ml.bundle import Bundle, Card, save_bundle
 from ml.calibration import fit_calibration, fit_prior_power, fit_thresholds, named_class
 from ml.data.manifest import Dataset
-from ml.gate import fit_gate, quality_scores
-from ml.images import decode
 from ml.labels import Taxonomy
-from ml.screening import NOT_SKIN
 from ml.training.checkpoint import Progress
-from ml.training.loop import Run, network_features, network_logits
+from ml.training.gate_fit import fit_run_gate
+from ml.training.loop import Run, network_logits
 from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
-from ml.training.negatives import generated, read_negatives, varied, varied_copies
-from ml.transforms.serving import square
 
 log = logging.getLogger("lesion_lens.train")
-
-GATE_PICTURES = 1500
-GENERATED_PICTURES = 240
 
 
 def finish(
@@ -77,37 +67,7 @@ def finish(
         limits=LIMITS,
     )
     log.info("Validation: %s", card.validation)
-    arrays, gate = _fit_gate(run, dataset, negatives)
+    arrays, gate = fit_run_gate(run, dataset, negatives)
     card = replace(card, gate=gate)
     weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
     return save_bundle(folder, card, weights, arrays)
-
-
-def _fit_gate(
-    run: Run, dataset: Dataset, negatives: Path | None
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
-    """The gate's arrays and card entry, from training and validation pictures and, where given, other pictures."""
-    random = np.random.default_rng(run.config.seed)
-    records = dataset.split("train")
-    chosen = [records[int(row)] for row in random.permutation(len(records))[:GATE_PICTURES]]
-    pictures = [decode(record.path.read_bytes(), max_side=640) for record in chosen]
-    qualities = [quality_scores(picture) for picture in pictures]
-    training = [square(picture, run.config.image_size) for picture in pictures]
-    others: dict[str, list[NDArray[np.uint8]]] = {}
-    if negatives is not None:
-        # Usable pictures are handed on in the same ways as the others, so that no way of handing on tells them apart.
-        training += [square(varied(p, random, crop=False), run.config.image_size) for p in pictures]
-        others = {
-            kind: [square(p, run.config.image_size) for p in chain(found, varied_copies(found, random))]
-            for kind, found in read_negatives(negatives).items()
-        }
-        made = [square(p, run.config.image_size) for p in generated(random, GENERATED_PICTURES)]
-        others[NOT_SKIN] = others.get(NOT_SKIN, []) + made
-    features = {kind: network_features(run, np.stack(squares)) for kind, squares in others.items()}
-    return fit_gate(
-        network_features(run, np.stack(training)),
-        network_features(run, run.validation.images),
-        qualities,
-        features,
-        seed=run.config.seed,
-    )

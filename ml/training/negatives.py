@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +22,33 @@ MIN_CROP = 0.45
 """Smallest crop, as a share of each side: small enough to lose a watermark or a border, large enough to tell."""
 
 
-def read_negatives(folder: Path) -> dict[str, list[Pixels]]:
-    """Pictures by kind from `not_skin/` and `clinical_photos/` under `folder`; what cannot be read is left out.
+@dataclass(frozen=True)
+class Picture:
+    """A picture and the name of its file."""
 
-    Raises DatasetError where neither folder has a readable picture.
-    """
-    kinds: dict[str, list[Pixels]] = {}
-    for name, kind in FOLDERS.items():
-        paths = sorted(p for p in (folder / name).rglob("*") if p.is_file()) if (folder / name).is_dir() else []
+    name: str
+    pixels: Pixels
+
+
+def find_negatives(folder: Path) -> dict[str, list[Path]]:
+    """Files by kind in `not_skin/` and `clinical_photos/` under `folder`, sorted. Raises DatasetError for none."""
+    found = {kind: sorted(p for p in (folder / name).rglob("*") if p.is_file()) for name, kind in FOLDERS.items()}
+    if not any(found.values()):
+        raise DatasetError(f"No pictures in {folder}/not_skin or {folder}/clinical_photos.")
+    return found
+
+
+def read_negatives(folder: Path) -> dict[str, list[Picture]]:
+    """Pictures by kind; what cannot be read is left out. Raises DatasetError as `find_negatives` does."""
+    kinds: dict[str, list[Picture]] = {}
+    for kind, paths in find_negatives(folder).items():
         for path in paths:
             try:
-                kinds.setdefault(kind, []).append(decode(path.read_bytes(), max_side=640))
+                pixels = decode(path.read_bytes(), max_side=640)
             except InvalidImage:
                 log.info("Left out of the gate's pictures: %s is not a picture.", path.name)
-    if not kinds:
-        raise DatasetError(f"No pictures in {folder}/not_skin or {folder}/clinical_photos.")
+                continue
+            kinds.setdefault(kind, []).append(Picture(path.name, pixels))
     return kinds
 
 

@@ -111,7 +111,7 @@ def train_command(
             _config(options),
             data,
             run_folder,
-            Path(current_app.config["MODELS_DIR"]) / name / new_version(),
+            current_app.config["LENS"].models / name / new_version(),
             negatives=gate_negatives,
             resume=resume,
             stop_after=float("inf") if stop_after is None else 60 * stop_after,

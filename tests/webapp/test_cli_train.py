@@ -1,0 +1,74 @@
+"""`flask train`: one command from prepared data to a bundle, and clear sentences when that is not possible."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from PIL import Image
+
+from ml.bundle import load_bundle
+from ml.screening import USABLE
+
+TINY = "--arch lenet --weights none --epochs 2 --head-epochs 0 --batch-size 8 --workers 0 --threads 1"
+
+
+@pytest.fixture(autouse=True)
+def no_second_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command starts itself anew with its allocator tuned, unless that is set; here it must not."""
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072")
+
+
+def test_a_run_ends_in_a_bundle_with_history_and_curves(app: Flask, drawn_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["train", "--data", str(drawn_data), "--out", "mine", "--run", str(run), *TINY.split()]
+    result = app.test_cli_runner().invoke(args=command)
+    assert result.exit_code == 0, result.output
+    (folder,) = (app.config["LENS"].models / "mine").iterdir()
+    assert load_bundle(folder).card.training["progress"]["epoch"] == 2
+    assert f"mine@{folder.name}" in result.output
+    assert (run / "history.csv").read_text().count("\n") == 3
+    assert Image.open(run / "curves.png").width > 500
+    assert "epoch 2/2" in (run / "train.log").read_text()
+    again = app.test_cli_runner().invoke(args=["train", *command[1:], "--resume", "--epochs", "3"])
+    assert again.exit_code == 0, again.output
+    assert len(list((app.config["LENS"].models / "mine").iterdir())) == 2
+
+
+def test_gate_pictures_are_learnt_and_measured(app: Flask, drawn_data: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, low in (("not_skin", 0), ("clinical_photos", 120)):
+        folder = tmp_path / "others" / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            noise = random.integers(low, 256, (12, 16, 3), dtype=np.uint8)
+            Image.fromarray(noise).resize((320, 240)).save(folder / f"{name}{number}.png")
+    (tmp_path / "others" / "not_skin" / "broken.jpg").write_bytes(b"no picture")
+    command = f"train --data {drawn_data} --out gated --run {tmp_path}/run --gate-negatives {tmp_path}/others {TINY}"
+    result = app.test_cli_runner().invoke(args=command.split())
+    assert result.exit_code == 0, result.output
+    (folder,) = (app.config["LENS"].models / "gated").iterdir()
+    gate = load_bundle(folder).card.gate
+    assert set(gate["measured"]) == {"not_skin", "not_dermatoscopic"}
+    refused = sum(count for verdicts in gate["measured"].values() for v, count in verdicts.items() if v != USABLE)
+    assert refused > 0
+    assert "broken.jpg is not a picture" in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("--data nowhere", "not a prepared dataset"),
+        ("--data {data} --gate-negatives nowhere", "No pictures in nowhere"),
+        ("--data {data} --weights nowhere", "No weights at 'nowhere'"),
+        ("--data {data} --label-set birds", "No readable label set 'birds'"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(
+    app: Flask, drawn_data: Path, tmp_path: Path, options: str, complaint: str
+) -> None:
+    command = f"train {TINY} --run {tmp_path}/run {options.format(data=drawn_data)}"
+    result = app.test_cli_runner().invoke(args=command.split())
+    assert result.exit_code == 1
+    assert complaint in result.output
+    assert "Traceback" not in result.output
