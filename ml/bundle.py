@@ -17,7 +17,8 @@ from ml.errors import BundleError
 from ml.files import sha256_file, write_bytes, write_json
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
-DEFAULT_MODEL = "ham10000-efficientnet-b4"
+DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-efficientnet-b4"
+"""The model that answers where none is chosen: the shipped one, whatever has been trained since."""
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -32,7 +33,8 @@ class Card:
 
     `calibration` has `temperature` (float) and `bias` (one per class); `thresholds` has `malignant` and `uncertain`
     on malignant risk (None where the label set has no malignant class); `prior_power` and `class_priors` decide the
-    named class (see ml.calibration); `gate` says which photos the model accepts and how the gate was fitted.
+    named class (see ml.calibration); `gate` says which photos the model accepts and how the gate was fitted; `data` is
+    the fingerprint of the prepared data set; `lineage` tells the same of the bundles that training started from.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
-    lineage: tuple[str, ...] = ()
+    lineage: tuple[dict[str, Any], ...] = ()
     licence: str = ""
     intended_use: str = ""
     limits: tuple[str, ...] = ()
@@ -166,7 +168,7 @@ def find_bundle(reference: str, models_dir: Path) -> Path:
     if not candidates and _plain(name) and is_bundle(shipped) and version in ("", load_bundle(shipped).card.version):
         candidates = [shipped]
     if not candidates:
-        raise BundleError(f"There is no model '{reference}'. Give NAME, NAME@VERSION or the path of a bundle.")
+        raise BundleError(f"There is no model '{path.name}'. Give NAME, NAME@VERSION or the path of a bundle.")
     return candidates[0]
 
 

@@ -136,16 +136,20 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, str]:
     """Whether the model may have seen the images it is asked about, as far as its card can tell.
 
-    `verdict` is `none`, `overlap` or `unknown`; `message` is a sentence for a person. The card keeps the summary of the
-    data it was trained on, so the same summary means the same split.
+    `verdict` is `none`, `overlap` or `unknown`; `message` is a sentence for a person. The card keeps the fingerprint of
+    the data it was trained on, and of the data of each bundle that training started from.
     """
-    trained_on = bundle.card.data
-    if trained_on and trained_on == dataset.summary:
+    for earlier in bundle.card.lineage:
+        if earlier["data"].get("split_digests") != bundle.card.data.get("split_digests"):
+            message = "Not known: the model started from one that was trained on other data."
+            return {"verdict": "unknown", "message": message}
+    trained_on, asked = bundle.card.data, dataset.fingerprint()
+    if trained_on.get("split_digests") == asked["split_digests"]:
         if split == "test":
             return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}
         use = "trained on these very images" if split == "train" else "chosen and calibrated on these very images"
         return {"verdict": "overlap", "message": f"The model was {use}; use the test split for figures that count."}
-    if trained_on.get("source_hashes") and trained_on["source_hashes"] == dataset.summary.get("source_hashes"):
+    if trained_on.get("source_hashes") and trained_on["source_hashes"] == asked.get("source_hashes"):
         message = "The model was trained on another split of the same source, which shares images with this one."
         return {"verdict": "overlap", "message": message}
     message = "Not known: the model was trained on another preparation of data, and its card cannot tell."

@@ -15,7 +15,7 @@ from ml.errors import BundleError
 from ml.gate import GateModel, quality_scores
 from ml.labels import Status
 from ml.predict import Classifier
-from ml.screening import USABLE, Gate, Screening
+from ml.screening import NOT_DERMATOSCOPIC, USABLE, Gate, Screening
 
 MAX_PHOTOS = 3
 SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, Status.MALIGNANT)
@@ -23,11 +23,16 @@ SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, 
 
 
 class Screener:
-    """One bundle, ready to answer; safe to share between threads."""
+    """One bundle, ready to answer; safe to share between threads.
 
-    def __init__(self, bundle: Bundle, device: str = "cpu"):
+    With `answer_not_dermatoscopic` such photos are answered all the same; their gate still says what they are, for
+    whoever shows the answer to say so.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "cpu", *, answer_not_dermatoscopic: bool = False):
         self.classifier = Classifier(bundle, device)
         self.card = bundle.card
+        self._answered = {USABLE, NOT_DERMATOSCOPIC} if answer_not_dermatoscopic else {USABLE}
         try:
             self._gate = GateModel(load_file(bundle.path / GATE), bundle.card.gate["limits"])
         except (OSError, SafetensorError, KeyError) as error:
@@ -43,7 +48,7 @@ class Screener:
         if not 1 <= len(photos) <= MAX_PHOTOS:
             raise ValueError(f"one to {MAX_PHOTOS} photos, not {len(photos)}")
         views = tuple(self.screen_batch(photos))
-        usable = [view for view in views if view.gate.verdict == USABLE]
+        usable = [view for view in views if view.gate.verdict in self._answered]
         seconds = {name: round(sum(view.seconds[name] for view in views), 4) for name in views[0].seconds}
         if len(usable) < 2:
             lesion = usable[0] if usable else views[0]
@@ -87,7 +92,7 @@ class Screener:
             model={"name": card.name, "version": card.version},
             seconds={"decode": 0.0, "gate": 0.0, "network": 0.0},
         )
-        if gate.verdict != USABLE:
+        if gate.verdict not in self._answered:
             return empty
         index = int(named_class(probabilities[None], np.asarray(card.class_priors), card.prior_power)[0])
         risk = float(probabilities[list(taxonomy.malignant)].sum()) if taxonomy.malignant else None

@@ -39,9 +39,9 @@ class Models:
         from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
         from ml.screen import Screener
 
-        reference = self._config.model or DEFAULT_MODEL
+        reference = self._config.model or str(DEFAULT_MODEL)
         if version:
-            reference = f"{reference.partition('@')[0]}@{version}"
+            reference = f"{Path(reference).name.partition('@')[0]}@{version}"
         path = find_bundle(reference, self._config.models)
         with self._loading:
             screener = self._screeners.get(path)
@@ -49,7 +49,8 @@ class Models:
                 bundle = load_bundle(path)
                 if label_set not in (None, bundle.card.label_set):
                     raise BundleError(f"No model answers for label set '{label_set}'.")
-                screener = self._screeners[path] = Screener(bundle)
+                answer_all = self._config.answer_not_dermatoscopic
+                screener = self._screeners[path] = Screener(bundle, answer_not_dermatoscopic=answer_all)
         return screener
 
     @contextmanager

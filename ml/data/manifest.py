@@ -1,6 +1,7 @@
 """A prepared dataset: `manifest.csv`, one row an image, and `summary.json`, what was done and left out."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -62,6 +63,18 @@ class Dataset:
         if name not in SPLITS:
             raise DatasetError(f"There is no split '{name}'; the splits are {', '.join(SPLITS)}.")
         return tuple(record for record in self.records if record.split == name)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a model's card keeps of the data: the summary without its long list, and a digest of each split.
+
+        Equal digests mean the same images; paths play no part.
+        """
+        digests = {
+            name: hashlib.sha256("".join(sorted(r.sha256 for r in self.split(name))).encode()).hexdigest()
+            for name in SPLITS
+        }
+        short = {key: value for key, value in self.summary.items() if key != "left_out"}
+        return {**short, "split_digests": digests}
 
 
 def load_dataset(folder: Path) -> Dataset:

@@ -3,16 +3,19 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ml import metrics
 from ml.architectures import find_architecture
-from ml.bundle import Bundle, Card, save_bundle
+from ml.bundle import Bundle, Card, is_bundle, load_bundle, save_bundle
 from ml.calibration import fit_calibration, fit_prior_power, fit_thresholds, named_class
 from ml.data.manifest import Dataset
+from ml.files import sha256_file
 from ml.labels import Taxonomy
 from ml.training.checkpoint import Progress
+from ml.training.config import TrainingConfig
 from ml.training.gate_fit import fit_run_gate
 from ml.training.loop import Run, network_logits
 from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
@@ -53,8 +56,8 @@ def finish(
         class_priors=tuple(float(p) for p in priors),
         prior_power=power,
         test_time_flips=config.test_time_flips,
-        training={"config": config.to_dict(), "progress": vars(progress)},
-        data=dataset.summary,
+        training={"config": _public(config), "progress": vars(progress)},
+        data=dataset.fingerprint(),
         validation={
             "images": len(labels),
             "accuracy": float(metrics.accuracy(named)),
@@ -62,6 +65,7 @@ def finish(
             "macro_auroc": float(metrics.macro_auroc(labels, probabilities)),
             "expected_calibration_error": float(metrics.expected_calibration_error(labels, probabilities)),
         },
+        lineage=_lineage(config),
         licence=LICENCE,
         intended_use=INTENDED_USE,
         limits=LIMITS,
@@ -71,3 +75,26 @@ def finish(
     card = replace(card, gate=gate)
     weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
     return save_bundle(folder, card, weights, arrays)
+
+
+def _public(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration with files by name and digest: a card travels, and whoever reads it has other folders."""
+    values = config.to_dict()
+    for name in ("weights", "teacher"):
+        path = Path(values[name] or "")
+        if values[name] and is_bundle(path):
+            card = load_bundle(path).card
+            values[name] = f"{card.name}@{card.version}"
+        elif values[name] and path.is_file():
+            values[name] = f"{path.name} (sha256 {sha256_file(path)})"
+    return values
+
+
+def _lineage(config: TrainingConfig) -> tuple[dict[str, Any], ...]:
+    """The instalments before this one, oldest first: name, version, settings, progress and data of each."""
+    path = Path(config.weights)
+    if not is_bundle(path):
+        return ()
+    card = load_bundle(path).card
+    entry = {"name": card.name, "version": card.version, "training": card.training, "data": card.data}
+    return (*card.lineage, entry)

@@ -202,17 +202,25 @@ def test_report_escapes_what_comes_from_the_data(tmp_path: Path) -> None:
 def test_overlap_with_training_is_noticed(tiny_bundle: Bundle, drawn_data: Path) -> None:
     dataset = load_dataset(drawn_data)
 
-    def verdict(data: dict[str, Any], summary: dict[str, Any], split: str) -> str:
-        trained = Bundle(tiny_bundle.path, replace(tiny_bundle.card, data=data))
-        return training_overlap(trained, Dataset(dataset.folder, "x", (), (), summary), split)["verdict"]
+    def verdict(trained_on: Dataset | None, asked: Dataset, split: str, *earlier: Dataset) -> str:
+        data = trained_on.fingerprint() if trained_on else {}
+        lineage = tuple({"name": "x", "data": before.fingerprint()} for before in earlier)
+        card = replace(tiny_bundle.card, data=data, lineage=lineage)
+        return training_overlap(Bundle(tiny_bundle.path, card), asked, split)["verdict"]
 
-    own = {"seed": 0, "source_hashes": {"images": "a"}}
-    assert verdict(own, own, "test") == "none"
-    assert verdict(own, own, "train") == "overlap"
-    assert verdict(own, own, "val") == "overlap"
-    assert verdict(own, own | {"seed": 1}, "test") == "overlap"
-    assert verdict(own, {"seed": 0, "source_hashes": {"images": "b"}}, "test") == "unknown"
-    assert verdict({}, {}, "test") == "unknown"
+    moved = tuple(replace(r, split="val" if r.split == "test" else r.split) for r in dataset.records)
+    other_split = replace(dataset, records=moved)
+    other_source = replace(other_split, summary=dataset.summary | {"source_hashes": {"images": "b"}})
+    assert verdict(dataset, dataset, "test") == "none"
+    assert verdict(dataset, dataset, "train") == "overlap"
+    assert verdict(dataset, dataset, "val") == "overlap"
+    assert verdict(dataset, other_split, "test") == "overlap"
+    assert verdict(dataset, other_source, "test") == "unknown"
+    assert verdict(None, dataset, "test") == "unknown"
+    assert verdict(dataset, dataset, "test", dataset) == "none"
+    assert verdict(dataset, dataset, "test", other_split) == "unknown", (
+        "an earlier instalment may have seen these images"
+    )
 
 
 def test_data_of_other_classes_is_refused_in_a_sentence(tiny_bundle: Bundle, tmp_path: Path) -> None:

@@ -100,6 +100,15 @@ def test_a_batch_answers_as_single_photos_do(screener: Screener, usable: list[tu
     assert alone.probabilities == pytest.approx(usable[0][1].probabilities, abs=1e-4)
 
 
+def test_photos_that_are_not_dermatoscopic_are_answered_only_on_request(tiny_bundle: Bundle) -> None:
+    gate = Gate.refused("not_dermatoscopic", "not_dermatoscopic", {})
+    probabilities = np.full(7, 1 / 7)
+    assert Screener(tiny_bundle)._answer(probabilities, gate).status is Status.REFUSED
+    answer = Screener(tiny_bundle, answer_not_dermatoscopic=True)._answer(probabilities, gate)
+    assert answer.predicted is not None
+    assert answer.gate == gate, "the caution stays"
+
+
 @pytest.mark.parametrize("count", [0, 4])
 def test_only_one_to_three_photos(screener: Screener, count: int) -> None:
     with pytest.raises(ValueError, match="one to 3"):

@@ -259,9 +259,15 @@ def test_weights_that_cannot_be_used_are_one_sentence(tmp_path: Path, tiny_bundl
         warm_start(network, "mobilenet-v2", str(tiny_bundle.path))
 
 
-def test_a_bundle_starts_the_next_instalment(tiny_bundle: Bundle) -> None:
+def test_a_bundle_starts_the_next_instalment(tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> None:
     network = build_model("lenet", 7, 32)
     assert "20 of 20 tensors" in warm_start(network, "lenet", str(tiny_bundle.path))
+    second = run(replace(TINY, weights=str(tiny_bundle.path), epochs=1), drawn_data, tmp_path)
+    third = run(replace(TINY, weights=str(second.path), epochs=1), drawn_data, tmp_path, "2")
+    assert [entry["name"] for entry in third.card.lineage] == ["tiny", "t"]
+    assert third.card.lineage[0]["data"] == tiny_bundle.card.data
+    assert third.card.training["config"]["weights"] == "t@1"
+    assert str(tmp_path) not in (third.path / "card.json").read_text(), "a card names no folder of the machine"
 
 
 @pytest.mark.parametrize("name", [n for n in architecture_names() if n not in ("lenet",)])

@@ -20,4 +20,4 @@ def chosen_bundle(reference: str | None) -> "Bundle":
     from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
 
     config: Config = current_app.config["LENS"]
-    return load_bundle(find_bundle(reference or config.model or DEFAULT_MODEL, config.models))
+    return load_bundle(find_bundle(reference or config.model or str(DEFAULT_MODEL), config.models))

@@ -13,6 +13,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_architecture
+from ml.bundle import find_bundle
 from ml.errors import MLError
 from ml.labels import taxonomy_names
 
@@ -102,6 +103,9 @@ def train_command(
     from ml.train import new_version, train
 
     options["architecture"] = options.pop("arch")
+    models = current_app.config["LENS"].models
+    for option in ("weights", "teacher"):
+        options[option] = _as_path(options[option], models)
     name = name or f"{options['label_set']}-{options['architecture']}"
     run_folder = run_folder or Path("runs") / name
     run_folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +115,7 @@ def train_command(
             _config(options),
             data,
             run_folder,
-            current_app.config["LENS"].models / name / new_version(),
+            models / name / new_version(),
             negatives=gate_negatives,
             resume=resume,
             stop_after=float("inf") if stop_after is None else 60 * stop_after,
@@ -120,6 +124,16 @@ def train_command(
     except MLError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{bundle.card.name}@{bundle.card.version}  {bundle.path}")
+
+
+def _as_path(reference: str | None, models: Path) -> str | None:
+    """A bundle given as NAME or NAME@VERSION as the path of its folder; anything else as it is."""
+    if reference is None or reference in ("imagenet", "none") or Path(reference).exists():
+        return reference
+    try:
+        return str(find_bundle(reference, models))
+    except MLError:
+        return reference
 
 
 def _config(options: dict[str, Any]) -> "TrainingConfig":
