@@ -58,3 +58,8 @@ def test_risk_sentence_follows_the_thresholds() -> None:
     assert not advice.is_more_cautious("uncertain", 0.2, levels)
     assert advice.is_more_cautious("uncertain", 0.05, levels)
     assert advice.is_more_cautious("malignant", 0.2, levels)
+
+
+def test_a_class_named_for_its_rarity_is_noticed() -> None:
+    assert advice.is_named_for_rarity("mel", {"mel": 0.3, "nv": 0.7})
+    assert not advice.is_named_for_rarity("nv", {"mel": 0.3, "nv": 0.7})

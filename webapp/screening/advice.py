@@ -192,6 +192,11 @@ def is_more_cautious(status: str, risk: float, thresholds: dict[str, float] | No
     return status in ("malignant", "uncertain") and status != by_risk
 
 
+def is_named_for_rarity(predicted: str, probabilities: dict[str, float]) -> bool:
+    """Whether a rarer class is named although another is more probable (see ml.calibration.named_class)."""
+    return predicted != max(probabilities, key=lambda code: probabilities[code])
+
+
 def class_name(label: Label) -> str:
     """The full name of a class in the visitor's language. The label sets' texts are in the catalogues too."""
     return _(label.name)
