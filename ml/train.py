@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,8 +97,14 @@ def train(
     outcome = run_epochs(run, resume)
     if outcome.progress.epoch == 0:
         raise TrainingError(f"{outcome.failure} No epoch was finished. Lower the learning rates and train again.")
-    run.network.load_state_dict(outcome.best)
-    bundle = finish(run, dataset, taxonomy, outcome.progress, bundle_folder, negatives)
+    bundle = finish(
+        _for_serving(run, outcome.best, dataset, taxonomy),
+        dataset,
+        taxonomy,
+        outcome.progress,
+        bundle_folder,
+        negatives,
+    )
     if outcome.failure is not None:
         raise TrainingError(f"{outcome.failure} The run stopped; the best weights before that are in {bundle_folder}.")
     return bundle
@@ -135,6 +142,18 @@ def _network(config: TrainingConfig, taxonomy: Taxonomy) -> Network:
             norm.momentum = config.batch_norm_momentum
     set_channels_last(network)
     return network
+
+
+def _for_serving(run: Run, best: dict[str, torch.Tensor], dataset: Dataset, taxonomy: Taxonomy) -> Run:
+    """The run with its best weights, at the input size that the bundle will be served at."""
+    config = run.config
+    size = config.serving_size or config.image_size
+    network = build_model(config.architecture, len(taxonomy.labels), size, config.dropout)
+    network.load_state_dict(best)
+    set_channels_last(network)
+    served = replace(config, image_size=size)
+    validation = _validation_images(served, dataset, taxonomy, run.progress_bar)
+    return replace(run, network=network.to(run.normalise.device), validation=validation)
 
 
 def _statistics(config: TrainingConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:

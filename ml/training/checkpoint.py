@@ -65,7 +65,11 @@ def load_checkpoint(folder: Path, config: TrainingConfig) -> dict[str, Any] | No
     except Exception as error:
         raise TrainingError(f"The checkpoint {path.name} cannot be read; remove it to start afresh.") from error
     changed = sorted(key for key, value in config.to_dict().items() if _differs(before.get(key), value))
-    changed = [key for key in changed if key not in ("workers", "epochs", "patience")]
+    changed = [
+        key
+        for key in changed
+        if key not in ("workers", "epochs", "patience", "serving_size", "test_time_flips", "operating_points")
+    ]
     if changed:
         raise TrainingError(
             f"The run to be resumed had other settings ({', '.join(changed)}). "

@@ -48,7 +48,7 @@ def finish(
         label_set=taxonomy.name,
         classes=taxonomy.codes,
         architecture=config.architecture,
-        image_size=config.image_size,
+        image_size=config.serving_size or config.image_size,
         mean=architecture.mean,
         std=architecture.std,
         calibration={"temperature": calibration.temperature, "bias": list(calibration.bias)},

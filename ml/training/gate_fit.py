@@ -62,7 +62,7 @@ def _is_held_out(name: str) -> bool:
 
 
 def _features(run: Run, pictures: list[Pixels]) -> NDArray[np.float32]:
-    return network_features(run, np.stack([square(picture, run.config.image_size) for picture in pictures]))
+    return network_features(run, np.stack([square(picture, run.validation.images.shape[1]) for picture in pictures]))
 
 
 def _verdicts(run: Run, gate: GateModel, pictures: list[Pixels]) -> dict[str, int]:

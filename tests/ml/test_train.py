@@ -96,6 +96,14 @@ def test_stopping_early_leaves_a_usable_bundle_to_go_on_from(drawn_data: Path, t
         run(replace(TINY, seed=1), drawn_data, tmp_path, "3", resume=True)
 
 
+def test_a_bundle_can_be_served_at_another_size_than_it_was_trained_at(drawn_data: Path, tmp_path: Path) -> None:
+    first = run(replace(TINY, epochs=1), drawn_data, tmp_path)
+    second = run(replace(TINY, epochs=1, serving_size=40), drawn_data, tmp_path, "2", resume=True)
+    assert (first.card.image_size, second.card.image_size) == (32, 40)
+    assert second.card.training["config"]["image_size"] == 32
+    assert np.isfinite(Classifier(second).predict([np.zeros((60, 60, 3), np.uint8)]).logits).all()
+
+
 def test_a_damaged_checkpoint_is_one_sentence(drawn_data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.pt").write_bytes(b"half a file")

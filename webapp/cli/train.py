@@ -35,6 +35,7 @@ MALLOC_TUNABLES = (
 @click.option("--arch", default=DEFAULT_ARCHITECTURE, show_default=True, type=click.Choice(architecture_names()))
 @click.option("--weights", default="imagenet", show_default=True, help="imagenet, none, a weights file or a bundle.")
 @click.option("--image-size", type=int, help="Input side in pixels. [default: the architecture's own]")
+@click.option("--serving-size", type=int, help="Input side of the finished bundle. [default: as in training]")
 @click.option("--epochs", default=30, show_default=True)
 @click.option("--head-epochs", default=1, show_default=True, help="First epochs in which only the head learns.")
 @click.option("--batch-size", default=24, show_default=True)
