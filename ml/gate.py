@@ -20,6 +20,8 @@ KINDS = (USABLE, NOT_DERMATOSCOPIC, NOT_SKIN)
 QUALITY_SIDE = 256
 MIN_SIDE = 100
 """Shorter side, in pixels, under which there is too little to see."""
+CLEARLY = 0.5
+"""Probability from which a badly exposed picture is called what it shows instead of badly exposed."""
 FLAT_CONTRAST = 4.0
 """Standard deviation of luma, in grey levels, under which a picture is blank."""
 NEIGHBOURS = 8
@@ -59,7 +61,7 @@ class GateModel:
     def judge(self, scores: dict[str, float], features: NDArray[np.float32]) -> Gate:
         """The verdict on one photo from its `quality_scores` and its pooled features [D].
 
-        Pictures that are clearly something else are named so first; a blurred cat is a cat.
+        Pictures that are clearly something else are named so first: a dark cat is a cat.
         """
         scores = {name: round(value, 4) for name, value in {**scores, **self.feature_scores(features)}.items()}
         if scores["contrast"] < FLAT_CONTRAST:
@@ -67,10 +69,10 @@ class GateModel:
         if scores["short_side"] < MIN_SIDE:
             return Gate.refused(POOR_QUALITY, "too_small", scores)
         quality = self._quality(scores)
-        if quality in ("too_dark", "too_bright"):
+        other = NOT_SKIN if scores[NOT_SKIN] >= scores[NOT_DERMATOSCOPIC] else NOT_DERMATOSCOPIC
+        if quality in ("too_dark", "too_bright") and scores[other] < CLEARLY:
             return Gate.refused(POOR_QUALITY, quality, scores)
-        if scores["usable"] < self.limits["usable"]:
-            other = NOT_SKIN if scores["not_skin"] >= scores["not_dermatoscopic"] else NOT_DERMATOSCOPIC
+        if scores[USABLE] < self.limits[USABLE]:
             return Gate.refused(other, other, scores)
         if quality is not None:
             return Gate.refused(POOR_QUALITY, quality, scores)

@@ -69,6 +69,7 @@ def features(*shifts: tuple[int, float]) -> np.ndarray:
         (GOOD | {"brightness": 252.0}, features(), "poor_quality", "too_bright"),
         (GOOD | {"sharpness": 0.02}, features(), "poor_quality", "blur"),
         (GOOD | {"sharpness": 0.02}, features((1, -5.0)), "not_skin", "not_skin"),
+        (GOOD | {"brightness": 20.0}, features((1, -5.0)), "not_skin", "not_skin"),
     ],
 )
 def test_verdicts(
