@@ -72,19 +72,22 @@ def train(
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     training = _training_images(config, dataset, taxonomy, progress_bar)
+    normalise = Normaliser(*_statistics(config), device)
     weights = class_weights(training.labels, len(taxonomy.labels), config.class_weights)
     run = Run(
         config=config,
         folder=run_folder,
         network=_network(config, taxonomy).to(device),
-        normalise=Normaliser(*_statistics(config), device),
+        normalise=normalise,
         training=training,
         validation=_validation_images(config, dataset, taxonomy, progress_bar),
         classes=len(taxonomy.labels),
         loss=training_loss(config, weights.to(device)),
         autocast=choose_precision(config.precision, device),
         workers=default_workers(device.type) if config.workers < 0 else config.workers,
-        teacher=None if config.teacher is None else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, device),
+        teacher=None
+        if config.teacher is None
+        else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, normalise),
         progress_bar=progress_bar,
         stop_after=stop_after,
     )

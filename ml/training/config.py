@@ -53,6 +53,7 @@ class TrainingConfig:
     class_weights: str = "sqrt"
     balanced_sampling: bool = False
     label_smoothing: float = 0.05
+    mixup: float = 0.0
     dropout: float = 0.5
     average_decay: float = 0.999
     reset_batch_norm: bool = False
@@ -83,6 +84,14 @@ class TrainingConfig:
             raise TrainingError("Training needs at least 1 epoch, a batch of 2 and images of 32 pixels.")
         if self.patience < 1 or not 0 <= self.distillation <= 1 or not 0 <= self.average_decay < 1:
             raise TrainingError("Patience must be at least 1, distillation in [0, 1], average decay in [0, 1).")
+        if min(self.head_rate, self.backbone_rate, self.early_rate) <= 0 or self.mixup < 0:
+            raise TrainingError("Learning rates must be above 0, and mixup at least 0.")
+        if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
+            raise TrainingError("Dropout and label smoothing must lie in [0, 1).")
+        if not 0 < self.operating_points.sensitivity < 1 or not 0 <= self.operating_points.missed < 1:
+            raise TrainingError("The sensitivity asked for must lie between 0 and 1, the share missed in [0, 1).")
+        if not 0 < self.augmentation.crop_min <= 1 or not 0 <= self.augmentation.hue <= 0.5:
+            raise TrainingError("The smallest crop must lie in (0, 1], and the change of hue in [0, 0.5].")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the card and the checkpoint."""

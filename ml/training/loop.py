@@ -143,9 +143,13 @@ def _train_epoch(
     average: WeightAverage | None,
     epoch: int,
 ) -> tuple[float, float]:
-    """One pass over the training images: mean loss, and the last factor on the learning rates."""
+    """One pass over the training images: mean loss, and the last factor on the learning rates.
+
+    Mixup (Zhang, Cisse, Dauphin, Lopez-Paz 2018): each image is blended with another and learns both labels.
+    """
     # Dropout and drop-connect draw from the global stream; seeding it here is what lets a resumed run go on exactly.
     torch.manual_seed(run.config.seed * 100_003 + epoch)
+    mixing = np.random.default_rng((run.config.seed, epoch))
     run.network.train()
     run.network.backbone.requires_grad_(epoch >= run.config.head_epochs)
     total, factor = 0.0, 0.0
@@ -155,10 +159,16 @@ def _train_epoch(
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * factor
         batch, targets = run.normalise(images), labels.to(run.normalise.device)
+        share, partner = 1.0, torch.arange(len(labels))
+        if run.config.mixup > 0:
+            share, partner = float(mixing.beta(run.config.mixup, run.config.mixup)), torch.randperm(len(labels))
+            batch = share * batch + (1 - share) * batch[partner]
         with torch.autocast(run.normalise.device.type, run.autocast, enabled=run.autocast is not None):
             logits = run.network(batch)
-        soft = None if run.teacher is None else run.teacher.logits(images)
-        loss = run.loss(logits.float(), targets, soft)
+        soft = None if run.teacher is None else run.teacher.logits(batch)
+        loss = share * run.loss(logits.float(), targets, soft)
+        if share < 1:
+            loss = loss + (1 - share) * run.loss(logits.float(), targets[partner], soft)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise NotFiniteError(f"The loss is no longer a finite number in epoch {epoch + 1}, step {step + 1}.")

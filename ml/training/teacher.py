@@ -15,21 +15,24 @@ from ml.training.normaliser import Normaliser
 class Teacher:
     """Gives logits for the very views that the student sees; fixed, never trained."""
 
-    def __init__(self, bundle: Bundle, classes: tuple[str, ...], device: torch.device):
+    def __init__(self, bundle: Bundle, classes: tuple[str, ...], student: Normaliser):
         card = bundle.card
         if card.classes != classes:
             raise TrainingError(f"The teacher {card.name} has other classes than this run.")
         self.size = card.image_size
         self.network = build_model(card.architecture, len(classes), card.image_size)
         self.network.load_state_dict(load_state(bundle), strict=True)
-        self.network.eval().requires_grad_(False).to(device)
+        self.network.eval().requires_grad_(False).to(student.device)
         set_channels_last(self.network)
-        self.normalise = Normaliser(card.mean, card.std, device)
+        # What is normalised for the student, in the teacher's own terms: y = (x * own scale) - own offset.
+        own = Normaliser(card.mean, card.std, student.device)
+        self.scale = own.scale / student.scale
+        self.offset = own.offset - student.offset * self.scale
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """uint8 [B, 3, S, S] -> logits [B, C]."""
-        batch = self.normalise(images)
+        """Images as normalised for the student [B, 3, S, S] -> logits [B, C]."""
+        batch = images * self.scale - self.offset
         if batch.shape[-1] != self.size:
             batch = functional.interpolate(batch, size=self.size, mode="bilinear", antialias=True)
         logits: Tensor = self.network(batch.contiguous(memory_format=torch.channels_last))

@@ -53,6 +53,7 @@ MALLOC_TUNABLES = (
 @click.option("--class-weights", default="sqrt", show_default=True, type=click.Choice(["sqrt", "inverse", "none"]))
 @click.option("--balanced-sampling/--plain-sampling", default=False, show_default=True)
 @click.option("--label-smoothing", default=0.05, show_default=True)
+@click.option("--mixup", default=0.0, show_default=True, help="Strength of mixup; 0 for none, 0.2 is usual.")
 @click.option("--dropout", default=0.5, show_default=True)
 @click.option("--average-decay", default=0.999, show_default=True, help="Of the moving average of weights; 0 for none.")
 @click.option(
