@@ -114,13 +114,13 @@ def load_bundle(path: Path) -> Bundle:
         file = path / name
         if name not in expected or not file.is_file():
             raise BundleError(f"The model '{path.name}' lacks {name}; fetch or train it again.")
-        if sha256_file(file) != expected[name]:
+        if _digest(file) != expected[name]:
             raise BundleError(
                 f"The model '{path.name}' is damaged: {name} is not what it was; fetch or train it again."
             )
     try:
         values = json.loads((path / CARD).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"The model '{path.name}' has an unreadable {CARD}; fetch or train it again.") from error
     return Bundle(path, Card.from_dict(values))
 
@@ -165,8 +165,8 @@ def find_bundle(reference: str, models_dir: Path) -> Path:
     trained = sorted(p for p in (models_dir / name).glob("*") if is_bundle(p)) if _plain(name) else []
     candidates = [p for p in trained if p.name == version] if version else trained[-1:]
     shipped = PRETRAINED_FOLDER / name
-    if not candidates and _plain(name) and is_bundle(shipped) and version in ("", load_bundle(shipped).card.version):
-        candidates = [shipped]
+    if not candidates and _plain(name) and is_bundle(shipped):
+        candidates = [shipped] if not version or load_bundle(shipped).card.version == version else []
     if not candidates:
         raise BundleError(f"There is no model '{path.name}'. Give NAME, NAME@VERSION or the path of a bundle.")
     return candidates[0]
@@ -175,6 +175,13 @@ def find_bundle(reference: str, models_dir: Path) -> Path:
 def shipped_bundles() -> list[Path]:
     """The bundles that come with the program, by name."""
     return sorted(p for p in PRETRAINED_FOLDER.glob("*") if is_bundle(p))
+
+
+def _digest(file: Path) -> str:
+    try:
+        return sha256_file(file)
+    except OSError as error:
+        raise BundleError(f"The model's {file.name} cannot be read; fetch or train it again.") from error
 
 
 def _plain(name: str) -> bool:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml.bundle import CHECKSUMS, Bundle
-from ml.data.manifest import SUMMARY, Dataset, ImageRecord, load_dataset
-from ml.errors import DatasetError, InvalidImage
+from ml.data.manifest import SUMMARY, Dataset, ImageRecord, load_dataset, read_image
+from ml.errors import DatasetError
 from ml.evaluate_metrics import measure
 from ml.files import write_bytes, write_json
-from ml.images import decode
 from ml.labels import load_taxonomy
 from ml.metrics import Floats
 from ml.predictions import Predictions
@@ -83,7 +82,7 @@ def predict_records(
     answers: list[tuple[Floats, int, str, Gate]] = []
     with tqdm(total=len(records), unit="image", disable=not progress) as bar:
         for start in range(0, len(records), batch_size):
-            photos = [_decode(record) for record in records[start : start + batch_size]]
+            photos = [read_image(record, MAX_SIDE) for record in records[start : start + batch_size]]
             screenings = screener.screen_batch(photos)
             rows, named = _classify(screener, photos, screenings)
             answers += [
@@ -154,13 +153,6 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
         return {"verdict": "overlap", "message": message}
     message = "Not known: the model was trained on another preparation of data, and its card cannot tell."
     return {"verdict": "unknown", "message": message}
-
-
-def _decode(record: ImageRecord) -> NDArray[np.uint8]:
-    try:
-        return decode(record.path.read_bytes(), max_side=MAX_SIDE)
-    except (OSError, InvalidImage) as error:
-        raise DatasetError(f"The image {record.path.name} cannot be read; prepare the data again.") from error
 
 
 def _shown_path(path: Path, folder: Path) -> str:

@@ -63,7 +63,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, max_side: int | None = 
         if max_side is not None:
             scale = min(1.0, max_side / max(image.size))
             # JPEG only: decodes at 1/2, 1/4 or 1/8 where that is still no smaller than what is asked for.
-            image.draft(None, (round(image.width * scale), round(image.height * scale)))
+            image.draft(None, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
         image.load()
         _check_size(image.size, max_pixels)  # a container may announce another size than its picture has
         orientation = _orientation(image, data)

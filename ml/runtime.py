@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-class Runtime(Protocol):
-    """Anything that runs a network."""
-
-    def run(self, batch: NDArray[np.float32]) -> Arrays:
-        """[B, 3, S, S] -> (logits [B, C], pooled features [B, D]), float32."""
-        ...
 
 
 class TorchRuntime:

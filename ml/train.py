@@ -17,7 +17,7 @@ from ml.data.manifest import Dataset, ImageRecord, load_dataset
 from ml.errors import TrainingError
 from ml.labels import Taxonomy, load_taxonomy
 from ml.networks import Network, batch_norms, count_parameters, set_channels_last
-from ml.training.checkpoint import LAST
+from ml.training.checkpoint import LAST, check_not_unfinished, resumed_config
 from ml.training.config import TrainingConfig
 from ml.training.finish import finish
 from ml.training.loop import Run, Split, run_epochs
@@ -60,6 +60,12 @@ def train(
     if negatives is not None:
         find_negatives(negatives)
     run_folder.mkdir(parents=True, exist_ok=True)
+    resume = resume and (run_folder / LAST).exists()
+    if resume:
+        config = resumed_config(run_folder, config)
+    else:
+        check_not_unfinished(run_folder)
+        (run_folder / LAST).unlink(missing_ok=True)
     taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data)
     if tuple(dataset.classes) != taxonomy.codes:
         raise TrainingError(
@@ -77,7 +83,7 @@ def train(
     run = Run(
         config=config,
         folder=run_folder,
-        network=_network(config, taxonomy).to(device),
+        network=_network(config, taxonomy, resume).to(device),
         normalise=normalise,
         training=training,
         validation=_validation_images(config, dataset, taxonomy, progress_bar),
@@ -91,7 +97,7 @@ def train(
         progress_bar=progress_bar,
         stop_after=stop_after,
     )
-    if config.reset_batch_norm and not (resume and (run_folder / LAST).exists()):
+    if config.reset_batch_norm and not resume:
         reestimate_batch_norm(run.network, _first_batches(run))
     log.info(
         "%s parameters on %s, %d training and %d validation images.",
@@ -116,7 +122,10 @@ def train(
 def choose_device(name: str) -> torch.device:
     """'auto', or any torch device: a CUDA or Apple GPU where there is one, else the CPU."""
     if name != "auto":
-        return torch.device(name)
+        try:
+            return torch.device(name)
+        except RuntimeError as error:
+            raise TrainingError(f"There is no device '{name}'. Use auto, cpu, cuda or mps.") from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -134,12 +143,14 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
         return None
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return torch.bfloat16 if has_tiles() else None
 
 
-def _network(config: TrainingConfig, taxonomy: Taxonomy) -> Network:
+def _network(config: TrainingConfig, taxonomy: Taxonomy, resume: bool) -> Network:
     network = build_model(config.architecture, len(taxonomy.labels), config.image_size, config.dropout)
-    log.info(warm_start(network, config.architecture, config.weights))
+    if not resume:
+        log.info(warm_start(network, config.architecture, config.weights))
     if config.batch_norm_momentum is not None:
         for norm in batch_norms(network):
             norm.momentum = config.batch_norm_momentum

@@ -74,6 +74,12 @@ def test_documents_link_to_files_that_exist() -> None:
     assert not broken
 
 
+def test_of_an_evaluation_only_the_figures_are_published() -> None:
+    """Its report and table show research pictures and name them."""
+    published = {path.name for path in tracked_files() if path.parent.name == "evaluation"}
+    assert published <= {"metrics.json"}
+
+
 def test_code_files_are_short() -> None:
     lengths = {
         name: len(path.read_text(encoding="utf-8").splitlines())

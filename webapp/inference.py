@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ml.screen import Screener
 
 
+KEPT_LOADED = 2
+"""Models held in memory: the one that answers, and the one before it or another one that was asked for."""
+
+
 class Busy(Exception):
     """The model is in use and did not become free in time."""
 
@@ -47,10 +51,12 @@ class Models:
             screener = self._screeners.get(path)
             if screener is None:
                 bundle = load_bundle(path)
-                if label_set not in (None, bundle.card.label_set):
-                    raise BundleError(f"No model answers for label set '{label_set}'.")
                 answer_all = self._config.answer_not_dermatoscopic
                 screener = self._screeners[path] = Screener(bundle, answer_not_dermatoscopic=answer_all)
+                for old in list(self._screeners)[:-KEPT_LOADED]:
+                    del self._screeners[old]
+        if label_set not in (None, screener.card.label_set):
+            raise BundleError(f"No model answers for label set '{label_set}'.")
         return screener
 
     @contextmanager

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.data.canvas import Canvas, Colour, Points, step, vary
-from ml.data.manifest import write_atomically
 from ml.errors import DatasetError
+from ml.files import write_bytes
 from ml.images import encode_jpeg
 
 _SKIN_TONES: tuple[Colour, ...] = (
@@ -87,7 +87,7 @@ def write_drawn_dataset(folder: Path, per_class: int, seed: int = 0, size: tuple
                 drawn += 1
                 left -= 1
             lesion += 1
-    write_atomically(folder / "HAM10000_metadata.csv", table.getvalue())
+    write_bytes(folder / "HAM10000_metadata.csv", table.getvalue().encode())
     return folder
 
 

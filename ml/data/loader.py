@@ -15,8 +15,8 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
-from ml.data.manifest import ImageRecord
-from ml.images import decode
+from ml.data.manifest import ImageRecord, read_image
+from ml.errors import DatasetError
 from ml.transforms.serving import square
 
 CACHE_MARGIN = 1.25
@@ -27,21 +27,29 @@ def decoded(records: Sequence[ImageRecord], side: int, cache: Path, progress: bo
     """All pictures as one memory-mapped array uint8 [N, side, side, 3], made on first use and kept in `cache`.
 
     The file's name is a digest of the pictures' own digests and the side, so a changed data set or size never meets
-    a stale cache. Raises InvalidImage for a picture that cannot be read, OSError where the disk is full.
+    a stale cache. Raises DatasetError where a picture cannot be read or the cache cannot be written.
     """
     key = hashlib.sha256(json.dumps([side, *(r.sha256 for r in records)]).encode()).hexdigest()[:24]
     path = cache / f"{key}.npy"
     if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{key}.{os.getpid()}.partial")
-        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3))
-        for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
-            images[row] = square(decode(record.path.read_bytes(), max_side=4 * side), side)
-        images.flush()
-        del images
-        partial.replace(path)
+        try:
+            _fill(path, records, side, progress)
+        except OSError as error:
+            reason = error.strerror or "the folder is not writable"
+            raise DatasetError(f"The decoded images cannot be kept in {cache}: {reason}.") from error
     array: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return array
+
+
+def _fill(path: Path, records: Sequence[ImageRecord], side: int, progress: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
+    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3))
+    for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
+        images[row] = square(read_image(record, 4 * side), side)
+    images.flush()
+    del images
+    partial.replace(path)
 
 
 class AugmentedImages(TorchDataset[tuple[Tensor, int]]):

@@ -4,13 +4,16 @@ import csv
 import hashlib
 import io
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.errors import DatasetError
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.errors import DatasetError, InvalidImage
+from ml.files import write_bytes, write_json
+from ml.images import decode
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.csv"
@@ -102,6 +105,14 @@ def load_dataset(folder: Path) -> Dataset:
     return Dataset(folder, str(summary["label_set"]), classes, records, summary)
 
 
+def read_image(record: ImageRecord, max_side: int) -> NDArray[np.uint8]:
+    """The picture of a record, RGB [H, W, 3]. Raises DatasetError, naming it, where it cannot be read."""
+    try:
+        return decode(record.path.read_bytes(), max_side=max_side)
+    except (OSError, InvalidImage) as error:
+        raise DatasetError(f"The image {record.path.name} cannot be read; prepare the data again.") from error
+
+
 def write_dataset(folder: Path, records: list[ImageRecord], summary: dict[str, Any]) -> None:
     """Write `manifest.csv` and `summary.json`, each atomically; the summary last, so that it vouches for the rest."""
     folder = Path(folder)
@@ -111,26 +122,10 @@ def write_dataset(folder: Path, records: list[ImageRecord], summary: dict[str, A
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_format_row(folder, record) for record in records)
-        write_atomically(folder / MANIFEST, table.getvalue())
-        write_atomically(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        write_bytes(folder / MANIFEST, table.getvalue().encode())
+        write_json(folder / SUMMARY, summary)
     except OSError as error:
         raise DatasetError(f"Cannot write to {folder}: {error.strerror or 'the folder is not writable'}.") from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never half of it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; a dataset is for whoever may read the folder
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ A source only lists files and what is said about them; nothing is decoded here.
 """
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ml.data.manifest import SPLITS
 from ml.errors import DatasetError
+from ml.files import sha256_file
 from ml.labels import Taxonomy
 
 FORMATS = ("ham10000", "folders")
@@ -119,7 +119,7 @@ def _read_ham10000(folder: Path, taxonomy: Taxonomy) -> Source:
             )
     listed = {Path(row["image_id"]).stem.lower() for row in rows}
     left_out.extend(LeftOut(path.name, "not in the metadata") for stem, path in files.items() if stem not in listed)
-    return Source(_by_name(images.values()), _by_item(left_out), {table.name: _sha256(table)})
+    return Source(_by_name(images.values()), _by_item(left_out), {table.name: sha256_file(table)})
 
 
 def _find_metadata(folder: Path) -> Path:
@@ -184,7 +184,7 @@ def read_groups(folder: Path, group_column: str | None) -> tuple[dict[str, str],
         column = next((column for column in wanted if column in columns), None)
         if file_column and column:
             groups = {row[file_column].replace("\\", "/"): row[column] for row in rows if row[column]}
-            return groups, {name: _sha256(table)}
+            return groups, {name: sha256_file(table)}
     if group_column:
         raise DatasetError(
             f"{folder} has no {' or '.join(_GROUP_FILES)} with a file column and a column '{group_column}'."
@@ -237,10 +237,6 @@ def _parse_age(text: str) -> float | None:
 
 def _known(text: str) -> str:
     return "" if text.lower() in ("unknown", "nan", "na", "none") else text
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _by_name(images: Iterable[SourceImage]) -> tuple[SourceImage, ...]:

@@ -1,7 +1,6 @@
 """One file that a killed run goes on from."""
 
-import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,10 @@ from ml.training.history import Row
 from ml.training.optimisation import Schedule, WeightAverage
 
 LAST = "last.pt"
+FREE_TO_CHANGE = (
+    "weights", "workers", "epochs", "patience", "serving_size", "test_time_flips", "operating_points"
+)  # fmt: skip
+"""Settings that a resumed run may change: none alters the weights of the epochs that both have."""
 
 
 @dataclass
@@ -54,28 +57,46 @@ def save_checkpoint(
     write_atomically(folder / LAST, lambda temporary: torch.save(content, temporary))
 
 
-def load_checkpoint(folder: Path, config: TrainingConfig) -> dict[str, Any] | None:
-    """The last checkpoint, or None where there is none. Raises TrainingError where it is damaged or of another run."""
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """The last checkpoint, its configuration under today's names. Raises TrainingError where it is damaged."""
     path = folder / LAST
-    if not path.exists():
-        return None
     try:
-        content: dict[str, Any] = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-        before = dict(content["config"])
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # A setting that came after the checkpoint was written had its default then.
+        content["config"] = TrainingConfig().to_dict() | dict(content["config"])
+        content["progress"] = Progress(**content["progress"])
     except Exception as error:
         raise TrainingError(f"The checkpoint {path.name} cannot be read; remove it to start afresh.") from error
-    changed = sorted(key for key, value in config.to_dict().items() if _differs(before.get(key), value))
-    changed = [
-        key
-        for key in changed
-        if key not in ("workers", "epochs", "patience", "serving_size", "test_time_flips", "operating_points")
-    ]
-    if changed:
+    return content
+
+
+def resumed_config(folder: Path, config: TrainingConfig) -> TrainingConfig:
+    """The configuration to go on with: `config`, started from what the run was started from at first.
+
+    A bundle given by name may have a newer version by now, made by this very run. Raises TrainingError where a setting
+    that the weights depend on is another one than the run's.
+    """
+    before = load_checkpoint(folder)["config"]
+    changed = [name for name, value in config.to_dict().items() if _differs(before[name], value)]
+    if changed := [name for name in changed if name not in FREE_TO_CHANGE]:
         raise TrainingError(
-            f"The run to be resumed had other settings ({', '.join(changed)}). "
+            f"The run to be resumed had other settings ({', '.join(sorted(changed))}). "
             "Use the same ones, or start a new run with --weights BUNDLE."
         )
-    return content
+    return replace(config, weights=before["weights"])
+
+
+def check_not_unfinished(folder: Path) -> None:
+    """Raises TrainingError where the folder holds a run that a new one would overwrite before its end."""
+    if not (folder / LAST).exists():
+        return
+    content = load_checkpoint(folder)
+    progress, config = content["progress"], content["config"]
+    if progress.epoch < config["epochs"] and progress.stale_epochs < config["patience"]:
+        raise TrainingError(
+            f"There is an unfinished run in {folder} ({progress.epoch} of {config['epochs']} epochs). "
+            "Add --resume to go on with it, or choose another folder with --run."
+        )
 
 
 def _differs(before: Any, now: Any) -> bool:

@@ -17,7 +17,7 @@ class OperatingPoints:
     """How the two thresholds on malignant risk are chosen on the validation split.
 
     `sensitivity`: the malignant threshold is the highest whose sensitivity has a lower 95 % bound of at least this.
-    `missed`: the uncertain threshold is the highest that would miss at most this share of malignant lesions.
+    `missed`: the uncertain threshold is the highest that would miss at most this share of malignant images.
     """
 
     sensitivity: float = 0.90
@@ -96,12 +96,3 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the card and the checkpoint."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainingConfig":
-        """The inverse of `to_dict`."""
-        nested = {
-            "augmentation": Augmentation(**values["augmentation"]),
-            "operating_points": OperatingPoints(**values["operating_points"]),
-        }
-        return cls(**{**values, **nested})

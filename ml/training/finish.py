@@ -19,6 +19,7 @@ from ml.training.config import TrainingConfig
 from ml.training.gate_fit import fit_run_gate
 from ml.training.loop import Run, network_logits
 from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
+from ml.transforms.serving import PREPROCESSING
 
 log = logging.getLogger("lesion_lens.train")
 
@@ -56,6 +57,7 @@ def finish(
         class_priors=tuple(float(p) for p in priors),
         prior_power=power,
         test_time_flips=config.test_time_flips,
+        preprocessing=PREPROCESSING,
         training={"config": _public(config), "progress": vars(progress)},
         data=dataset.fingerprint(),
         validation={

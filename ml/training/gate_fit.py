@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.manifest import Dataset
+from ml.data.manifest import Dataset, read_image
 from ml.gate import GateModel, fit_gate, quality_scores
-from ml.images import decode
 from ml.screening import NOT_SKIN
 from ml.training.loop import Run, network_features
 from ml.training.negatives import Picture, generated, read_negatives, varied, varied_copies
@@ -35,7 +34,7 @@ def fit_run_gate(
     random = np.random.default_rng(run.config.seed)
     records = dataset.split("train")
     chosen = [records[int(row)] for row in random.permutation(len(records))[:TRAINING_PICTURES]]
-    pictures = [decode(record.path.read_bytes(), max_side=640) for record in chosen]
+    pictures = [read_image(record, 640) for record in chosen]
     training, others, held = list(pictures), dict[str, list[Pixels]](), dict[str, list[Picture]]()
     if negatives is not None:
         # Usable pictures are handed on in the same ways as the others, so that no way of handing on tells them apart.

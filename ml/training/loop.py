@@ -79,28 +79,28 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
     schedule = Schedule(config, len(loader))
     average = WeightAverage(run.network, config.average_decay) if config.average_decay > 0 else None
     progress, best, rows = Progress(), copy.deepcopy(run.network.state_dict()), list[Row]()
-    if resume and (content := load_checkpoint(run.folder, config)):
+    if resume:
+        content = load_checkpoint(run.folder)
         run.network.load_state_dict(content["network"])
         optimiser.load_state_dict(content["optimiser"])
         schedule.restore(content["schedule"])
         if average is not None:
             average.network.load_state_dict(content["average"]["state"])
             average.steps = content["average"]["steps"]
-        progress, best = Progress(**content["progress"]), content["best"]
-        rows = content["history"]
+        progress, best, rows = content["progress"], content["best"], content["history"]
         log.info("Going on after epoch %d.", progress.epoch)
     before, failure = progress.seconds, None
     while progress.epoch < config.epochs and progress.stale_epochs < config.patience:
         epoch_started = time.monotonic()
         sampler.epoch = progress.epoch
+        measured = average.network if average is not None else run.network
         try:
             training_loss, factor = _train_epoch(run, loader, optimiser, schedule, average, progress.epoch)
+            row = _validate(run, measured, progress.epoch)
         except NotFiniteError as error:
             failure = str(error)
             log.error("%s The run stops; the best weights so far are kept.", failure)
             break
-        measured = average.network if average is not None else run.network
-        row = _validate(run, measured)
         figure = row["validation_balanced_accuracy"]
         schedule.epoch_ended(figure)
         progress.epoch += 1
@@ -209,8 +209,10 @@ def network_features(run: Run, images: NDArray[np.uint8], batch_size: int = 64) 
     return np.concatenate(out).astype(np.float32)
 
 
-def _validate(run: Run, network: Network) -> Row:
+def _validate(run: Run, network: Network, epoch: int) -> Row:
     logits, labels = network_logits(run, network), run.validation.labels
+    if not np.isfinite(logits).all():
+        raise NotFiniteError(f"The network's answers are no longer finite numbers after epoch {epoch + 1}.")
     shifted = logits - logits.max(axis=1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     matrix = metrics.confusion_matrix(labels, logits.argmax(axis=1), run.classes)

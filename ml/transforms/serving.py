@@ -10,6 +10,10 @@ MAX_ASPECT = 4 / 3
 """Wider or taller pictures are cut to this ratio about their centre: the shape that dermatoscopes deliver."""
 
 
+PREPROCESSING = {"max_aspect": round(MAX_ASPECT, 4), "shape": "square", "resampling": "bicubic"}
+"""What a card says of this transform, for whoever runs the weights elsewhere."""
+
+
 def square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """RGB [H, W, 3] -> RGB [side, side, 3].
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_a_shipped_bundle_is_sound_and_carries_its_evaluation(folder: Path) -> N
     assert metrics["split"] == "test"
     assert metrics["overlap_with_training"]["verdict"] == "none"
     text = (folder / "card.json").read_text()
-    assert not [word for word in ("/home/", "/root/", "/tmp/", "/work", "../") if word in text], "a machine's folder"  # noqa: S108
+    assert not re.findall(r'"(?:\.{0,2}/|[A-Z]:)[^"]*"', text), "a card names no folder of a machine"
 
 
 def test_generated_pictures_are_refused(screener: Screener) -> None:

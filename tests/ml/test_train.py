@@ -22,8 +22,9 @@ from ml.data.manifest import load_dataset
 from ml.errors import MLError, TrainingError
 from ml.networks import batch_norms
 from ml.predict import Classifier
+from ml.runtime import TorchRuntime
 from ml.train import choose_device, choose_precision, train
-from ml.training.config import TrainingConfig
+from ml.training.config import OperatingPoints, TrainingConfig
 from ml.training.normaliser import Normaliser
 from ml.training.optimisation import (
     Schedule,
@@ -33,8 +34,10 @@ from ml.training.optimisation import (
     reestimate_batch_norm,
     training_loss,
 )
+from ml.training.teacher import Teacher
 from ml.training.warm_start import warm_start
 from ml.transforms.serving import normalise
+from ml.transforms.training import Augmentation
 
 FOLDER = Path(__file__).parents[2]
 # Settings of a run that takes a second or two.
@@ -90,6 +93,8 @@ def test_a_killed_run_resumes_to_the_very_same_weights(drawn_data: Path, tmp_pat
 def test_stopping_early_leaves_a_usable_bundle_to_go_on_from(drawn_data: Path, tmp_path: Path) -> None:
     first = run(TINY, drawn_data, tmp_path, stop_after=0.0)
     assert first.card.training["progress"]["epoch"] == 1
+    with pytest.raises(TrainingError, match=r"unfinished run in .* \(1 of 5 epochs\). Add --resume"):
+        run(TINY, drawn_data, tmp_path, "1b")
     second = run(TINY, drawn_data, tmp_path, "2", resume=True)
     assert second.card.training["progress"]["epoch"] == 5
     with pytest.raises(TrainingError, match="other settings \\(seed\\)"):
@@ -287,6 +292,31 @@ def test_every_architecture_answers(name: str) -> None:
     assert features.shape == (2, network.width)
 
 
+def test_mixup_and_a_teacher_take_part(tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> None:
+    plain = run(TINY, drawn_data, tmp_path / "plain")
+    changes: dict[str, dict[str, Any]] = {"mixup": {"mixup": 0.4}, "teacher": {"teacher": str(tiny_bundle.path)}}
+    for name, change in changes.items():
+        other = run(replace(TINY, **change), drawn_data, tmp_path / name)
+        first, second = (load_file(bundle.path / WEIGHTS) for bundle in (plain, other))
+        assert not torch.equal(first["head.3.weight"], second["head.3.weight"]), name
+
+
+def test_the_teacher_sees_what_its_own_normalisation_gives(tiny_bundle: Bundle) -> None:
+    student = Normaliser((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), torch.device("cpu"))
+    pixels = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    answer = Teacher(tiny_bundle, tiny_bundle.card.classes, student).logits(student(pixels)).numpy()
+    own = Normaliser(tiny_bundle.card.mean, tiny_bundle.card.std, torch.device("cpu"))(pixels)
+    assert answer == pytest.approx(TorchRuntime(tiny_bundle).run(own.contiguous().numpy())[0], abs=1e-4)
+
+
+def test_a_run_goes_on_from_what_it_started_from(tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> None:
+    config = replace(TINY, weights=str(tiny_bundle.path))
+    run(config, drawn_data, tmp_path, stop_after=0.0)
+    renewed = replace(config, weights=str(tmp_path / "models" / "t" / "1"))
+    ended = run(renewed, drawn_data, tmp_path, "2", resume=True)
+    assert [entry["name"] for entry in ended.card.lineage] == ["tiny"]
+
+
 def test_the_head_is_linear_relu_dropout_linear() -> None:
     head = build_model("efficientnet-b4", 7, 64).head
     assert [type(layer).__name__ for layer in head] == ["Linear", "ReLU", "Dropout", "Linear"]
@@ -303,6 +333,11 @@ def test_the_head_is_linear_relu_dropout_linear() -> None:
         {"precision": "x"},
         {"epochs": 0},
         {"patience": 0},
+        {"early_rate": 0.0},
+        {"mixup": -1.0},
+        {"dropout": 1.0},
+        {"operating_points": OperatingPoints(missed=1.0)},
+        {"augmentation": Augmentation(hue=0.9)},
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, Any]) -> None:
@@ -310,12 +345,10 @@ def test_impossible_settings_are_refused(change: dict[str, Any]) -> None:
         replace(TINY, **change).check()
 
 
-def test_settings_survive_being_saved() -> None:
-    assert TrainingConfig.from_dict(TINY.to_dict()) == TINY
-
-
 def test_device_and_precision_can_be_chosen() -> None:
     assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(TrainingError, match="no device 'toaster'"):
+        choose_device("toaster")
     assert choose_precision("float32", torch.device("cpu")) is None
     assert choose_precision("bf16", torch.device("cpu")) is torch.bfloat16
 

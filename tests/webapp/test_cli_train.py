@@ -35,6 +35,13 @@ def test_a_run_ends_in_a_bundle_with_history_and_curves(app: Flask, drawn_data: 
     assert len(list((app.config["LENS"].models / "mine").iterdir())) == 2
 
 
+@pytest.mark.parametrize("options", ["--label-set birds", "--out a@b", "--out ../b", "--out x/y", "--out .x"])
+def test_names_that_cannot_be_used_are_refused_before_anything_runs(app: Flask, options: str) -> None:
+    result = app.test_cli_runner().invoke(args=["train", "--data", "nowhere", *options.split()])
+    assert result.exit_code == 2
+    assert "Invalid value" in result.output
+
+
 def test_gate_pictures_are_learnt_and_measured(app: Flask, drawn_data: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name, low in (("not_skin", 0), ("clinical_photos", 120)):
@@ -61,7 +68,7 @@ def test_gate_pictures_are_learnt_and_measured(app: Flask, drawn_data: Path, tmp
         ("--data nowhere", "not a prepared dataset"),
         ("--data {data} --gate-negatives nowhere", "No pictures in nowhere"),
         ("--data {data} --weights nowhere", "No weights at 'nowhere'"),
-        ("--data {data} --label-set birds", "No readable label set 'birds'"),
+        ("--data {data} --device toaster", "no device 'toaster'"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(

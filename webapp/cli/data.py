@@ -10,6 +10,7 @@ import click
 from ml.data.manifest import LAYOUTS, MANIFEST, SPLITS, Dataset
 from ml.data.sources import FORMATS
 from ml.errors import MLError
+from ml.labels import taxonomy_names
 
 if TYPE_CHECKING:
     from ml.data.audit import Audit
@@ -47,7 +48,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
     "--format", "source_format", required=True, type=click.Choice(FORMATS), help="How the source is laid out."
 )
 @click.option("--out", required=True, type=_folder, help="Folder to write manifest.csv and summary.json to.")
-@click.option("--label-set", default="ham10000", show_default=True, help="Label set by name, or a .toml file.")
+@click.option("--label-set", default="ham10000", show_default=True, type=click.Choice(taxonomy_names()))
 @click.option("--seed", default=0, show_default=True, help="Draws the split; the same seed gives the same split.")
 @click.option("--split", "fractions", default="70,15,15", show_default=True, callback=_parse_split,
               help="Shares of train, val and test.")  # fmt: skip

@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import re
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -28,10 +29,17 @@ MALLOC_TUNABLES = (
 )
 
 
+def _checked_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    # It becomes the name of a folder, and the part before the @ of NAME@VERSION.
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise click.BadParameter("use letters, digits, '.', '_' and '-' alone, and begin with a letter or digit.")
+    return name
+
+
 @click.command("train")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder made by `flask data prepare`.")
-@click.option("--label-set", default="ham10000", show_default=True, help=f"One of: {', '.join(taxonomy_names())}.")
-@click.option("--out", "name", help="Name of the bundle. [default: LABEL_SET-ARCH]")
+@click.option("--label-set", default="ham10000", show_default=True, type=click.Choice(taxonomy_names()))
+@click.option("--out", "name", callback=_checked_name, help="Name of the bundle. [default: LABEL_SET-ARCH]")
 @click.option("--arch", default=DEFAULT_ARCHITECTURE, show_default=True, type=click.Choice(architecture_names()))
 @click.option("--weights", default="imagenet", show_default=True, help="imagenet, none, a weights file or a bundle.")
 @click.option("--image-size", type=int, help="Input side in pixels. [default: the architecture's own]")
@@ -72,7 +80,7 @@ MALLOC_TUNABLES = (
 @click.option("--saturation", default=0.2, show_default=True)
 @click.option("--hue", default=0.03, show_default=True)
 @click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
-@click.option("--missed", default=0.02, show_default=True, help="Share of malignant lesions that benign may miss.")
+@click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
 @click.option("--gate-negatives", type=click.Path(path_type=Path), help="Folder with not_skin/ and clinical_photos/.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]))
