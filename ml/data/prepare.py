@@ -57,6 +57,8 @@ def prepare(
     """
     if layout is not None and layout not in LAYOUTS:
         raise DatasetError(f"Unknown layout '{layout}'; known ones: {', '.join(LAYOUTS)}.")
+    if layout is not None and (home := Path(out) / "dataset").exists():
+        raise DatasetError(f"{home} exists already; remove it or choose another output folder.")
     taxonomy = load_taxonomy(label_set)
     source = read_source(Path(source_folder), source_format, taxonomy, group_column=group_column)
     checked, left_out = _check_images(source, progress)
@@ -222,23 +224,19 @@ def _summarise(
 
 def _lay_out(records: Sequence[ImageRecord], out: Path) -> list[ImageRecord]:
     """Link (or, across file systems, copy) every picture to `out/dataset/<split>/<class>/`, under a name of its own."""
-    home = out / "dataset"
-    if home.exists():
-        raise DatasetError(f"{home} exists already; remove it or choose another output folder.")
+    home, partial = out / "dataset", out / ".dataset.partial"
     placed: list[ImageRecord] = []
     try:
+        shutil.rmtree(partial, ignore_errors=True)
         for record in records:
             # The hash keeps files of one name in different folders of the source apart.
-            target = (
-                home
-                / record.split
-                / record.label
-                / f"{record.path.stem}-{record.sha256[:8]}{record.path.suffix.lower()}"
-            )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                _link_or_copy(record.path, target)
-            placed.append(replace(record, path=target))
+            name = f"{record.path.stem}-{record.sha256[:8]}{record.path.suffix.lower()}"
+            place = Path(record.split) / record.label / name
+            (partial / place).parent.mkdir(parents=True, exist_ok=True)
+            if not (partial / place).exists():
+                _link_or_copy(record.path, partial / place)
+            placed.append(replace(record, path=home / place))
+        partial.rename(home)
     except OSError as error:
         raise DatasetError(f"Cannot lay out pictures in {home}: {error.strerror or 'writing failed'}.") from error
     return placed
