@@ -65,7 +65,6 @@ def train(
         config = resumed_config(run_folder, config)
     else:
         check_not_unfinished(run_folder)
-        (run_folder / LAST).unlink(missing_ok=True)
     taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data)
     if tuple(dataset.classes) != taxonomy.codes:
         raise TrainingError(
@@ -103,6 +102,8 @@ def train(
         "%s parameters on %s, %d training and %d validation images.",
         f"{count_parameters(run.network):,}", device, len(training), len(run.validation.labels),
     )  # fmt: skip
+    if not resume:
+        (run_folder / LAST).unlink(missing_ok=True)
     outcome = run_epochs(run, resume)
     if outcome.progress.epoch == 0:
         raise TrainingError(f"{outcome.failure} No epoch was finished. Lower the learning rates and train again.")

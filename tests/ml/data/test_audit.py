@@ -109,6 +109,8 @@ def test_prepare_command(drawn_source: Path, tmp_path: Path) -> None:
     assert str(out / "manifest.csv") in result.output
     assert json.loads((out / "summary.json").read_text())["fractions"] == {"train": 0.6, "val": 0.2, "test": 0.2}
     assert run(*arguments, "--split", "70,30").exit_code == 2
-    failed = run(*arguments, "--label-set", "nonsense")
+    assert run(*arguments, "--label-set", "nonsense").exit_code == 2
+    arguments[2] = out / "nowhere"
+    failed = run(*arguments)
     assert failed.exit_code == 1
-    assert failed.output.startswith("Error: No readable label set 'nonsense'")
+    assert failed.output.startswith("Error: ")
