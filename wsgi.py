@@ -1,5 +1,15 @@
 """The application that a WSGI server loads: `gunicorn wsgi:app`, `flask --app wsgi`."""
 
-from webapp import create_app
+import sys
 
-app = create_app()
+from webapp import create_app
+from webapp.config import ConfigError
+
+# What gunicorn takes for "cannot start"; at any other status it would start the worker again and again.
+CANNOT_START = 3
+
+try:
+    app = create_app()
+except ConfigError as error:
+    print(error, file=sys.stderr)
+    sys.exit(CANNOT_START)

@@ -8,11 +8,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
+from limits import parse_many
+
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 MEGABYTE = 1024 * 1024
 PHOTOS_PER_SCREENING = 3
 TRUE_WORDS = ("1", "true", "yes", "on")
-FALSE_WORDS = ("0", "false", "no", "off", "")
+FALSE_WORDS = ("0", "false", "no", "off")
+RATES = ("upload_rate", "login_rate")
 
 
 class ConfigError(ValueError):
@@ -77,7 +80,6 @@ class Config:
         """These settings as Flask and its extensions want them; `LENS` holds this object itself."""
         return {
             "LENS": self,
-            "MODELS_DIR": str(self.models),
             "TESTING": self.testing,
             "SECRET_KEY": self.secret_key or kept_secret(self.instance / "secret_key"),
             "SQLALCHEMY_DATABASE_URI": self.database,
@@ -98,19 +100,22 @@ class Config:
 
 
 def load_config(environment: Mapping[str, str] | None = None) -> Config:
-    """Settings from the environment. Raises ConfigError naming the first one that does not fit its type."""
+    """Settings from the environment; what is empty there counts as unset.
+
+    Raises ConfigError naming the first one that cannot be used.
+    """
     environment = os.environ if environment is None else environment
     types = typing.get_type_hints(Config)
     given = {
-        item.name: _parse(item.name.upper(), environment[item.name.upper()], types[item.name])
+        item.name: _parse(item.name, text, types[item.name])
         for item in fields(Config)
-        if item.name.upper() in environment and item.name != "testing"
+        if (text := environment.get(item.name.upper(), "").strip()) and item.name != "testing"
     }
     return Config(**given)
 
 
-def _parse(name: str, text: str, kind: type) -> Any:
-    text = text.strip()
+def _parse(field: str, text: str, kind: type) -> Any:
+    name = field.upper()
     if kind is bool:
         if text.lower() not in TRUE_WORDS + FALSE_WORDS:
             raise ConfigError(f"{name} must be 'true' or 'false', not '{text}'.")
@@ -119,6 +124,11 @@ def _parse(name: str, text: str, kind: type) -> Any:
         if not text.isdecimal():
             raise ConfigError(f"{name} must be a whole number, not '{text}'.")
         return int(text)
+    if field in RATES:
+        try:
+            parse_many(text)
+        except ValueError as error:
+            raise ConfigError(f"{name} must be rates such as '10 per minute;100 per hour', not '{text}'.") from error
     return kind(text)
 
 

@@ -22,13 +22,33 @@ def test_settings_come_from_the_environment() -> None:
     assert config.database == "sqlite:////srv/lens/lesion-lens.sqlite"
     assert load_config({"PHOTO_STORE": "/photos", "DATABASE_URL": "sqlite://"}).photos == Path("/photos")
     assert load_config({}) == Config()
+    assert load_config({"INSTANCE": "", "PORT": " ", "UPLOAD_RATE": "", "SESSION_COOKIE_SECURE": ""}) == Config()
     assert Config().max_pixels == MAX_PIXELS
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "-1"), ("SESSION_COOKIE_SECURE", "perhaps")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "-1"),
+        ("SESSION_COOKIE_SECURE", "perhaps"),
+        ("UPLOAD_RATE", "often"),
+        ("LOGIN_RATE", "10 per minute;100 per fortnight"),
+    ],
+)
 def test_unusable_settings_are_named(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load_config({name: value})
+
+
+def test_an_unusable_setting_ends_a_command_with_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "settings"],
+        cwd=PROJECT_FOLDER, env={"INSTANCE": str(tmp_path), "LOGIN_RATE": "often"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3  # gunicorn stops at this status instead of trying again
+    assert done.stderr == "LOGIN_RATE must be rates such as '10 per minute;100 per hour', not 'often'.\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_table_lists_every_setting(app: Flask) -> None:
