@@ -34,7 +34,8 @@ def engine_options(url: str) -> dict[str, Any]:
 
 
 def configure(engine: Engine) -> None:
-    """Set up a SQLite engine: waiting for locks, foreign keys, a safe journal and explicit transactions.
+    """Set up a SQLite engine: waiting for locks, foreign keys, a safe journal, deletion for good, explicit
+    transactions.
 
     The driver's own implicit transactions are switched off: they begin late, and a reading transaction that turns into
     a writing one fails at once where another writer came first. Writers begin with BEGIN IMMEDIATE instead.
@@ -51,6 +52,7 @@ def configure(engine: Engine) -> None:
             "foreign_keys = ON",
             f"journal_mode = {journal}",
             "synchronous = FULL",
+            "secure_delete = ON",  # what was deleted is overwritten, not only unlinked
         ):
             connection.execute(f"PRAGMA {pragma}")
 

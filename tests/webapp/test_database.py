@@ -56,10 +56,12 @@ def test_migrations_say_what_the_models_say(config: Config) -> None:
 def test_pragmas(app: Flask) -> None:
     with app.app_context():
         values = {
-            name: db.session.scalar(text(f"PRAGMA {name}")) for name in ("foreign_keys", "busy_timeout", "journal_mode")
+            name: db.session.scalar(text(f"PRAGMA {name}"))
+            for name in ("foreign_keys", "busy_timeout", "journal_mode", "secure_delete")
         }
     safe = database.sqlite_module().sqlite_version_info >= database.SAFE_WAL
-    assert values == {"foreign_keys": 1, "busy_timeout": 30_000, "journal_mode": "wal" if safe else "delete"}
+    journal = "wal" if safe else "delete"
+    assert values == {"foreign_keys": 1, "busy_timeout": 30_000, "journal_mode": journal, "secure_delete": 1}
 
 
 def test_old_library_means_no_write_ahead_log(
