@@ -3,8 +3,10 @@
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from ml.images import encode_jpeg, thumbnail
 
 NAME = re.compile(r"[0-9a-f]{32}")
+# A photo, its thumbnail, or what an interrupted write left of one of them.
+FILE = re.compile(r"\.?([0-9a-f]{32})(-small)?\.jpg(\.part)?")
 THUMBNAIL_SIDE = 320
 JPEG_QUALITY = 95
 
@@ -47,6 +51,14 @@ class PhotoStore:
         """Remove a photo and its thumbnail. Nothing happens where they are gone already."""
         for small in (True, False):
             self._path(name, small=small).unlink(missing_ok=True)
+
+    def written_before(self, moment: datetime) -> Iterator[tuple[str, Path]]:
+        """Files last written before a time, unfinished ones too, each with the name of the photo it belongs to."""
+        for path in self.folder.glob("*/*/*"):
+            found = FILE.fullmatch(path.name)
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                if found and path.stat().st_mtime < moment.timestamp():
+                    yield found.group(1), path
 
     def _path(self, name: str, *, small: bool = False) -> Path:
         if not NAME.fullmatch(name):

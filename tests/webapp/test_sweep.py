@@ -1,0 +1,59 @@
+"""Photo files that belong to no screening: found and deleted by a sweep, but not while they may still get one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from flask import Flask
+from numpy.typing import NDArray
+
+from tests.times import Clock
+from webapp.config import Config
+from webapp.photos import get_photos
+from webapp.screening.lifecycle import Upload, open_screening
+
+NAME = "0123456789abcdef" * 2
+
+
+def test_stray_files_are_deleted_after_a_day(
+    app: Flask, config: Config, clock: Clock, lesion: Callable[..., NDArray[np.uint8]]
+) -> None:
+    with app.app_context():
+        open_screening([Upload(lesion(), "0" * 64)], channel="web", language="en", consented=True)
+        named = files(config.photos)
+        get_photos().keep(lesion())  # as a process leaves it that ends before its row is committed
+    folder = config.photos / NAME[:2] / NAME[2:4]
+    folder.mkdir(parents=True)
+    unfinished = folder / f".{NAME}.jpg.part"
+    foreign = folder / "notes.txt"
+    for path in (unfinished, foreign):
+        path.write_text("x")
+    (config.photos / "more-notes.txt").write_text("x")
+    everything = files(config.photos)
+    for path in everything:
+        os.utime(path, (clock.time.timestamp(), clock.time.timestamp()))
+
+    clock.forward(hours=23)
+    assert "0 stray files deleted" in sweep(app)
+    assert files(config.photos) == everything
+    clock.forward(hours=2)
+    assert "3 stray files deleted" in sweep(app)  # a photo, its thumbnail, and the unfinished one
+    assert files(config.photos) == named | {foreign, config.photos / "more-notes.txt"}
+
+
+def test_a_sweep_before_the_first_photo(app: Flask) -> None:
+    assert "0 stray files deleted" in sweep(app)
+    assert "older than a day" in app.test_cli_runner().invoke(args=["screenings", "sweep", "--help"]).output
+
+
+def files(folder: Path) -> set[Path]:
+    """All files below a folder."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def sweep(app: Flask) -> str:
+    """What the command says."""
+    result = app.test_cli_runner().invoke(args=["screenings", "sweep"])
+    assert result.exit_code == 0, result.output
+    return result.output
