@@ -14,6 +14,7 @@ from tests.webapp.forms import PASSWORD, form_token
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.links import local_path
+from webapp.models.base import Base
 from webapp.models.user import Role, User
 
 Post = Callable[..., TestResponse]
@@ -77,6 +78,18 @@ def test_cookie(client: FlaskClient, config: Config, make_app: Callable[[Config]
     secure = make_app(replace(config, session_cookie_secure=True)).test_client().get("/")
     assert "Secure" in secure.headers["Set-Cookie"]
     assert "max-age" in secure.headers["Strict-Transport-Security"]
+
+
+def test_broken_database_is_a_page_for_who_is_logged_in_too(app: Flask, admin: FlaskClient) -> None:
+    with app.app_context():
+        Base.metadata.drop_all(db.engine)
+    answer = admin.get("/results/x")
+    assert answer.status_code == 503
+    assert "try again in a minute" in answer.text
+    assert "Log out" not in answer.text
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+    assert admin.get("/").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
+from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.account.forms import LoginForm
 from webapp.account.passwords import authenticate
@@ -63,7 +64,13 @@ def init_login(app: Flask) -> None:
     @login.user_loader
     def load_user(remembered: str) -> User | None:
         number, _dot, version = remembered.partition(".")
-        user = db.session.get(User, int(number)) if number.isdecimal() else None
+        try:
+            user = db.session.get(User, int(number)) if number.isdecimal() else None
+        except SQLAlchemyError:
+            # Every page asks who is logged in, the page that says that the database is away included.
+            current_app.logger.exception("the account of a session cannot be read")
+            db.session.rollback()
+            return None
         return user if user is not None and user.active and str(user.session_version) == version else None
 
     @login.unauthorized_handler
