@@ -64,11 +64,14 @@ function preview(file) {
   return item;
 }
 
+function take(input) {
+  add(input.files);
+  input.value = ""; // the list above is what counts; choosing the same file again must fire again
+}
+
 for (const input of inputs) {
-  input.addEventListener("change", () => {
-    add(input.files);
-    input.value = ""; // the list above is what counts; choosing the same file again must fire again
-  });
+  input.addEventListener("change", () => take(input));
+  take(input); // chosen before this script was there, or kept by the browser over a reload
 }
 
 for (const kind of ["dragenter", "dragover"]) {
@@ -105,9 +108,11 @@ function onAnswer(request) {
     location.assign(address.href);
     return;
   }
-  // Any other page is an error; its sentence goes into this form, so that the chosen photos stay.
+  // Any other page is an error; its sentence goes into this form, so that the chosen photos stay. A page without one
+  // is not ours but of a server in between.
   const page = new DOMParser().parseFromString(request.responseText, "text/html");
-  fail(page.querySelector("[data-error]")?.textContent.trim() || texts.textOffline);
+  const sentence = page.querySelector("[data-error]")?.textContent.trim();
+  fail(sentence || (request.status === 413 ? texts.textTogetherTooLarge : texts.textNoAnswer));
 }
 
 form.addEventListener("submit", (event) => {

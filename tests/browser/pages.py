@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import FilePayload, Page, ViewportSize
 
 Opener = Callable[..., Page]
@@ -29,11 +28,11 @@ def file(content: bytes, name: str = "lesion.jpg") -> FilePayload:
     return {"name": name, "mimeType": "image/jpeg", "buffer": content}
 
 
-def real_photo(code: str) -> bytes:
-    """A HAM10000 photo of a class. Skips the test where the research data are not present."""
+def real_photo(code: str) -> bytes | None:
+    """A HAM10000 photo of a class; None where the research data are not present."""
     folder = os.environ.get("LESION_DATA")
     if not folder:
-        pytest.skip("LESION_DATA is not set: no research data here")
+        return None
     source = Path(folder) / "ham10000"
     for line in (source / "HAM10000_metadata.csv").read_text(encoding="utf-8").splitlines():
         fields = line.split(",")

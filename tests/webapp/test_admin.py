@@ -5,13 +5,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from ml.gate import KINDS, quality_scores
+from ml.screening import TIPS, VERDICTS
+from webapp.admin import words
 from webapp.database import write_transaction
-from webapp.models.screening import PhotoRow, ScreeningRow
+from webapp.models.screening import PhotoRow, ScreeningRow, State
 
 PUBLIC = {
     "static",
@@ -182,3 +186,35 @@ def test_case_of_every_kind(admin: FlaskClient, fill: Callable[..., None], app: 
     assert admin.get("/admin/screenings/99").status_code == 404
     assert admin.get("/admin/photos/99").status_code == 404
     assert admin.get("/admin/").location == "/admin/history"
+
+
+def test_every_code_of_a_record_has_a_word() -> None:
+    scores = (*quality_scores(np.zeros((120, 160, 3), np.uint8)), "novelty", *KINDS)
+    for say, codes in (
+        (words.verdict, VERDICTS),
+        (words.reason, TIPS),
+        (words.score, scores),
+        (words.state, State),
+        (words.failure, ("photo_lost", "no_answer")),
+        (words.channel, ("web",)),
+        (words.seconds, ("decode", "gate", "network")),
+        (words.threshold, ("malignant", "uncertain")),
+    ):
+        assert all(say(code) != code for code in codes), say
+        assert say("a code of a later version") == "a code of a later version"
+
+
+def test_case_speaks_german(admin: FlaskClient, fill: Callable[..., None]) -> None:
+    scores = {"sharpness": 0.1, "short_side": 300.0, "not_skin": 0.2}
+    gate = {"verdict": "poor_quality", "reason": "too_dark", "tip": "more_light", "scores": scores}
+    fill(1, gate=gate, seconds={"decode": 0.1, "gate": 0.2, "network": 0.3})
+    fill(1, state="failed", failure="photo_lost", status="x", predicted=None, gate=None)
+    german = {"Accept-Language": "de"}
+    answered = admin.get("/admin/screenings/1", headers=german).text
+    for code in (*scores, "poor_quality", "too_dark", "decode", "network", ">web<", ">done<", ">en<"):
+        assert code not in answered, code
+    for word in ("Zu dunkel", "Schärfe", "Beantwortet", "Webseite", "English", "30,0"):
+        assert word in answered, word
+    failed = admin.get("/admin/screenings/2", headers=german).text
+    assert "photo_lost" not in failed
+    assert "nicht lesbar" in failed

@@ -1,5 +1,7 @@
 """A screening's row: nothing is lost, nothing is answered twice, and deletion is complete, wherever a process dies."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from ml.errors import BundleError
+from ml.errors import BundleError, TrainingError
 from ml.screen import Screener
 from tests.times import Clock
+from tests.webapp.forms import form_token
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.inference import get_models, get_screener
@@ -112,6 +116,7 @@ def test_photo_that_kills_each_time_is_given_up(pending: tuple[int, str], rows: 
     assert rows()[0].state == "failed"
     assert rows()[0].attempts == lifecycle.MAX_ATTEMPTS
     assert 'data-status="failed"' in page.text
+    assert "see a clinician" in page.text
     assert "secret" not in page.text
 
 
@@ -130,8 +135,9 @@ def test_answer_after_deletion_is_dropped(pending: tuple[int, str], rows: Rows,
     assert (row.predicted, row.status, row.probabilities) == (None, None, None)
 
 
-def test_deletion_cut_short_is_completed_by_a_sweep(app: Flask, pending: tuple[int, str], rows: Rows, config: Config,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+@pytest.mark.parametrize("by", ["a sweep", "the next visit"])
+def test_deletion_cut_short_is_completed(app: Flask, pending: tuple[int, str], rows: Rows, config: Config, by: str,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     def die(*_: object) -> None:
         raise Killed
 
@@ -143,8 +149,10 @@ def test_deletion_cut_short_is_completed_by_a_sweep(app: Flask, pending: tuple[i
     assert rows()[0].deleted_at is not None
     assert rows()[0].probabilities is None
     assert any(path.is_file() for path in config.photos.rglob("*"))
-    result = app.test_cli_runner().invoke(args=["screenings", "sweep"])
-    assert "1 erased" in result.output
+    if by == "a sweep":
+        assert "1 erased" in app.test_cli_runner().invoke(args=["screenings", "sweep"]).output
+    else:
+        assert app.test_client().get(f"/results/{pending[1]}").status_code == 410
     assert not any(path.is_file() for path in config.photos.rglob("*"))
     assert not rows()[0].photos
 
@@ -201,6 +209,66 @@ def test_without_a_model_the_photo_waits(config: Config, make_app: Callable[[Con
     # As soon as there is a model again, the same row is answered.
     assert make_app(config).test_client().get(f"/results/{token}").status_code == 200
     assert rows()[0].state == "done"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), PermissionError("secret"), TrainingError("secret")])
+def test_whatever_goes_wrong_the_visitor_gets_the_address(
+    client: FlaskClient, upload: Callable[..., TestResponse], photo: Callable[..., bytes], error: Exception,
+    rows: Rows, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "get_screener", fail)
+        answer = upload(photo())
+        assert answer.status_code == 303
+        if not isinstance(error, RuntimeError):
+            page = client.get(answer.location)
+            assert (page.status_code, page.headers["Retry-After"]) == (503, "10")
+            assert 'data-status="pending"' in page.text
+            assert "secret" not in page.text
+    assert rows()[0].state == "pending"
+    assert client.get(answer.location).status_code == 200
+    assert rows()[0].state == "done"
+
+
+def test_what_waits_can_be_deleted(
+    config: Config, make_app: Callable[[Config], Flask], tmp_path: Path, lesion: Callable[..., NDArray[np.uint8]]
+) -> None:
+    app = make_app(replace(config, model=str(tmp_path / "nowhere")))
+    with app.app_context():
+        token = open_screening([Upload(lesion(), "0" * 64)], channel="web", language="en", consented=True)[1]
+    client = app.test_client()
+    address = f"/results/{token}"
+    page = client.get(address)
+    assert f'<a class="button" href="{address}">Look again</a>' in page.text
+    assert 'content="10"' in page.text
+    assert f'action="{address}/delete"' in page.text
+    answer = client.post(f"{address}/delete", data={"csrf_token": form_token(client, address)})
+    assert answer.status_code == 303
+    assert client.get(address).status_code == 410
+    assert not any(path.is_file() for path in config.photos.rglob("*"))
+
+
+def test_at_most_two_photos_are_decoded_at_once(
+    config: Config, lesion: Callable[..., NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, running, most = threading.Lock(), [0], [0]
+
+    def slow(*_: object, **__: object) -> NDArray[np.uint8]:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        with lock:
+            running[0] -= 1
+        return lesion()
+
+    monkeypatch.setattr(lifecycle, "decode", slow)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: Upload.read(b"x", config), range(8)))
+    assert most == [2]
 
 
 def test_waiting_for_the_processor(config: Config, make_app: Callable[[Config], Flask],

@@ -17,10 +17,10 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from ml.bundle import Bundle
-from ml.images import decode
-from ml.screen import Screener
+from ml.images import decode, dimensions
+from ml.screen import MAX_PHOTOS, Screener
 from tests.webapp.forms import form_token
-from webapp.config import Config
+from webapp.config import PHOTOS_PER_SCREENING, PROJECT_FOLDER, Config
 from webapp.models.screening import ScreeningRow, token_hash
 
 Upload = Callable[..., TestResponse]
@@ -106,6 +106,18 @@ def test_camera_field_counts_as_a_photo(post: Callable[..., TestResponse], photo
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
 def test_formats(upload: Upload, lesion: Callable[..., NDArray[np.uint8]], kind: str) -> None:
     assert upload(encoded(lesion("nv"), kind)).status_code == 303
+
+
+def test_heic(upload: Upload, rows: Rows) -> None:
+    content = (PROJECT_FOLDER / "tests" / "ml" / "fixtures" / "drawn.heic").read_bytes()
+    assert upload((content, "IMG_0001.HEIC")).status_code == 303
+    (kept,) = rows()[0].photos
+    assert (kept.width, kept.height) == dimensions(content)
+
+
+def test_number_of_photos_is_the_same_everywhere(client: FlaskClient) -> None:
+    assert PHOTOS_PER_SCREENING == MAX_PHOTOS
+    assert f'data-max-photos="{MAX_PHOTOS}"' in client.get("/").text
 
 
 def test_refused_photo_gets_a_reason_and_no_class(client: FlaskClient, upload: Upload, rows: Rows) -> None:

@@ -4,6 +4,7 @@ from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from ml.labels import load_taxonomy
+from webapp.admin import words
 from webapp.admin.blueprint import blueprint
 from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow
@@ -18,7 +19,7 @@ def case(screening_id: int) -> ResponseReturnValue:
     if row is None:
         abort(404)
     taxonomy = load_taxonomy(row.label_set) if row.label_set else None
-    return render_template("admin/case.html", row=row, taxonomy=taxonomy)
+    return render_template("admin/case.html", row=row, taxonomy=taxonomy, words=words)
 
 
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>")

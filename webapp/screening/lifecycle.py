@@ -11,6 +11,7 @@ the result page, or `flask screenings sweep`, completes:
 import hashlib
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ from webapp.photos import get_photos
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+# A picture of many megapixels takes several times its size while it is decoded: not every thread may do so at once.
+DECODING = threading.BoundedSemaphore(2)
 # What a tombstone no longer holds.
 ERASED: dict[str, Any] = dict.fromkeys(
     (
@@ -61,8 +64,9 @@ class Upload:
 
     @classmethod
     def read(cls, content: bytes, config: Config) -> "Upload":
-        """Decode an uploaded file. Raises InvalidImage saying why it is not a photo."""
-        pixels = decode(content, max_pixels=config.max_pixels, max_side=config.photo_max_side)
+        """Decode an uploaded file, at most two at a time. Raises InvalidImage saying why it is not a photo."""
+        with DECODING:
+            pixels = decode(content, max_pixels=config.max_pixels, max_side=config.photo_max_side)
         return cls(pixels, hashlib.sha256(content).hexdigest())
 
 

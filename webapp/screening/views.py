@@ -4,10 +4,10 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 
-from ml.errors import BundleError
+from ml.errors import MLError
 from ml.labels import Taxonomy, load_taxonomy
+from webapp.config import PHOTOS_PER_SCREENING
 from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
 from webapp.inference import Busy
@@ -21,13 +21,13 @@ from webapp.screening.lifecycle import answer, erase, open_screening
 blueprint = Blueprint("screening", __name__)
 
 # Seconds after which a page that waits for its answer asks again.
-REFRESH_WAITING, REFRESH_UNAVAILABLE = 2, 30
+REFRESH_SECONDS = 10
 
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """The upload form."""
-    return render_template("screening/upload.html", form=UploadForm())
+    return _upload_page(UploadForm())
 
 
 @blueprint.post("/")
@@ -38,15 +38,18 @@ def upload() -> ResponseReturnValue:
     try:
         uploads = form.read()
     except UploadRefused as refused:
-        return render_template("screening/upload.html", form=form, error=refused.sentence), refused.http_status
+        return _upload_page(form, refused.sentence), refused.http_status
     screening_id, token = open_screening(
         uploads, channel="web", language=str(get_locale()), consented=bool(form.consent.data)
     )
     try:
         answer(screening_id)
-    except (Busy, BundleError, OperationalError):
-        # Nothing is lost: the row waits, and its page says so and answers it as soon as that is possible.
-        current_app.logger.warning("screening %d waits for its answer", screening_id, exc_info=True)
+    except Busy:
+        current_app.logger.warning("screening %d waits for its turn", screening_id)
+    except Exception:
+        # Photos and row are kept, and this answer is the only place that tells the visitor their address: the page
+        # there says that they wait, and answers them as soon as that is possible.
+        current_app.logger.exception("screening %d waits for its answer", screening_id)
     return redirect(url_for("screening.result", token=token), 303)
 
 
@@ -55,18 +58,20 @@ def result(token: str) -> ResponseReturnValue:
     """The result, as its row says it. A row that is still pending is answered first."""
     row = _find(token)
     if row.deleted_at is not None:
+        if row.photos:
+            erase(row.id)  # a deletion that was cut short
         return render_template("screening/deleted.html", row=row, token=token), 410
     if row.state == State.PENDING:
         try:
             answer(row.id)
         except Busy:
-            return _waiting(token, REFRESH_WAITING), 202
-        except BundleError:
+            return _waiting(token), 202
+        except (MLError, OSError):
             current_app.logger.warning("screening %d waits for its answer", row.id, exc_info=True)
-            return _waiting(token, REFRESH_UNAVAILABLE, available=False), 503, {"Retry-After": str(REFRESH_UNAVAILABLE)}
+            return _waiting(token, available=False), 503, {"Retry-After": str(REFRESH_SECONDS)}
         row = _find(token)
         if row.state == State.PENDING:
-            return _waiting(token, REFRESH_WAITING), 202
+            return _waiting(token), 202
     return render_template("screening/result.html", row=row, token=token, taxonomy=_taxonomy(row))
 
 
@@ -113,5 +118,9 @@ def _taxonomy(row: ScreeningRow) -> Taxonomy | None:
     return load_taxonomy(row.label_set) if row.label_set else None
 
 
-def _waiting(token: str, refresh: int, *, available: bool = True) -> str:
-    return render_template("screening/waiting.html", token=token, refresh=refresh, available=available)
+def _upload_page(form: UploadForm, error: str = "") -> str:
+    return render_template("screening/upload.html", form=form, error=error, max_photos=PHOTOS_PER_SCREENING)
+
+
+def _waiting(token: str, *, available: bool = True) -> str:
+    return render_template("screening/waiting.html", token=token, refresh=REFRESH_SECONDS, available=available)
