@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from PIL import Image
 
 from ml.bundle import Bundle
 from ml.data.manifest import load_dataset
+from ml.gate import GateModel
+from ml.screening import NOT_DERMATOSCOPIC, Gate
 from webapp.cli.evaluate import evaluate_command
 from webapp.cli.predict import predict_command
 from webapp.config import Config
@@ -102,6 +105,18 @@ def test_what_is_not_there_is_a_line_too(invoke: Invoke, photos: Path, tmp_path:
     assert errors == ["There is no such file or folder.", "There are no photos in this folder.", None]
     assert result.exit_code == 1
     assert "2 of 3 could not be read." in result.stderr
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_the_setting_decides_on_ordinary_photos(
+    config: Config, make_app: Callable[[Config], Flask], photos: Path, answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary = Gate.refused(NOT_DERMATOSCOPIC, NOT_DERMATOSCOPIC, {})
+    monkeypatch.setattr(GateModel, "judge", lambda *_: ordinary)
+    runner = make_app(replace(config, answer_not_dermatoscopic=answered)).test_cli_runner()
+    (line,) = lines(runner.invoke(predict_command, [str(photos / "a.png"), "--format", "jsonl"]))
+    assert line["gate"]["verdict"] == NOT_DERMATOSCOPIC
+    assert (line["predicted"] is not None) is answered
 
 
 def test_csv_is_one_row_a_photo(invoke: Invoke, photos: Path) -> None:

@@ -84,14 +84,14 @@ def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch
     from ml.images import decode
     from ml.screen import Screener
 
+    config: Config = current_app.config["LENS"]
     try:
         bundle = chosen_bundle(model)
-        screener = Screener(bundle)
+        screener = Screener(bundle, answer_not_dermatoscopic=config.answer_not_dermatoscopic)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     found = [entry for path in paths for entry in expand(path)]
     write = WRITERS[style](bundle.card.classes)
-    config: Config = current_app.config["LENS"]
     read = partial(decode, max_pixels=config.max_pixels, max_side=config.photo_max_side)  # as an upload is read
     failed = 0
     with tqdm(total=len(found), unit="photo", file=sys.stderr) as bar:
