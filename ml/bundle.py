@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from ml.errors import BundleError
 from ml.files import sha256_file, write_bytes, write_json
+from ml.transforms.serving import VIEWS
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-efficientnet-b4"
@@ -49,7 +50,7 @@ class Card:
     thresholds: dict[str, float] | None
     class_priors: tuple[float, ...]
     prior_power: float
-    test_time_flips: bool
+    test_time_views: str
     preprocessing: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Card:
                 and len(card.classes) >= 2
                 and card.image_size > 0
                 and card.calibration["temperature"] > 0
+                and card.test_time_views in VIEWS
             )
         except (TypeError, KeyError) as error:
             raise BundleError("The model's card.json is incomplete. Fetch or train the model again.") from error

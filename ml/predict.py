@@ -10,7 +10,7 @@ from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
 from ml.labels import Taxonomy, load_taxonomy
 from ml.runtime import TorchRuntime
-from ml.transforms.serving import flips, normalise, square
+from ml.transforms.serving import VIEWS, normalise, square, turned
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,25 @@ class Classifier:
     def __init__(self, bundle: Bundle, device: str = "cpu"):
         self.card = bundle.card
         self.taxonomy: Taxonomy = load_taxonomy(bundle.card.label_set)
+        self._views = VIEWS[bundle.card.test_time_views]
         self._runtime = TorchRuntime(bundle, device)
         self._priors = np.asarray(bundle.card.class_priors)
         calibration = bundle.card.calibration
         self._calibration = Calibration(float(calibration["temperature"]), tuple(calibration["bias"]))
 
+    def _run(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self._runtime.run(normalise(squares, self.card.mean, self.card.std))
+
     def predict(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 16) -> Prediction:
         """RGB images [H, W, 3] of any sizes -> Prediction, in the same order."""
         logits, features = [], []
         for start in range(0, len(images), batch_size):
-            squares = np.stack([square(image, self.card.image_size) for image in images[start : start + batch_size]])
-            batch = normalise(squares, self.card.mean, self.card.std)
-            answers = [self._runtime.run(view) for view in (flips(batch) if self.card.test_time_flips else (batch,))]
+            part = images[start : start + batch_size]
+            squares = {
+                zoom: np.stack([square(image, self.card.image_size, zoom) for image in part])
+                for zoom in {view.zoom for view in self._views}
+            }
+            answers = [self._run(turned(squares[view.zoom], view)) for view in self._views]
             logits.append(np.mean([answer[0] for answer in answers], axis=0))
             features.append(answers[0][1])
         all_logits = np.concatenate(logits)

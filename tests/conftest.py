@@ -47,7 +47,7 @@ def tiny_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> B
         head_epochs=0,
         batch_size=8,
         average_decay=0.9,
-        test_time_flips=False,
+        test_time_views="four",
         device="cpu",
         threads=1,
         workers=0,

@@ -5,6 +5,7 @@ from typing import Any
 
 from ml.architectures import DEFAULT_ARCHITECTURE, find_architecture
 from ml.errors import TrainingError
+from ml.transforms.serving import VIEWS
 from ml.transforms.training import Augmentation
 
 SCHEDULES = ("plateau", "cosine")
@@ -61,7 +62,7 @@ class TrainingConfig:
     teacher: str | None = None
     distillation: float = 0.5
     distillation_temperature: float = 2.0
-    test_time_flips: bool = True
+    test_time_views: str = "eight"
     seed: int = 0
     precision: str = "auto"
     device: str = "auto"
@@ -77,6 +78,7 @@ class TrainingConfig:
             ("schedule", self.schedule, SCHEDULES),
             ("class weights", self.class_weights, CLASS_WEIGHTS),
             ("precision", self.precision, PRECISIONS),
+            ("set of views", self.test_time_views, tuple(VIEWS)),
         ):
             if value not in allowed:
                 raise TrainingError(f"Unknown {name} '{value}'. Choose one of: {', '.join(allowed)}.")

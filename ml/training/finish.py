@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml import metrics
 from ml.architectures import find_architecture
 from ml.bundle import Bundle, Card, is_bundle, load_bundle, save_bundle
 from ml.calibration import fit_calibration, fit_prior_power, fit_thresholds, named_class
+from ml.data.loader import decoded
 from ml.data.manifest import Dataset
 from ml.files import sha256_file
 from ml.labels import Taxonomy
@@ -19,7 +21,7 @@ from ml.training.config import TrainingConfig
 from ml.training.gate_fit import fit_run_gate
 from ml.training.loop import Run, network_logits
 from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
-from ml.transforms.serving import PREPROCESSING
+from ml.transforms.serving import PREPROCESSING, VIEWS, turned
 
 log = logging.getLogger("lesion_lens.train")
 
@@ -29,7 +31,7 @@ def finish(
 ) -> Bundle:
     """Fix every choice on the validation split and write the bundle `folder` (NAME/VERSION)."""
     config, labels = run.config, run.validation.labels
-    logits = network_logits(run, run.network, flips=config.test_time_flips)
+    logits = _validation_logits(run, dataset)
     calibration = fit_calibration(logits, labels)
     probabilities = calibration.probabilities(logits)
     counts = np.bincount(run.training.labels, minlength=run.classes).astype(np.float64)
@@ -56,7 +58,7 @@ def finish(
         thresholds=thresholds,
         class_priors=tuple(float(p) for p in priors),
         prior_power=power,
-        test_time_flips=config.test_time_flips,
+        test_time_views=config.test_time_views,
         preprocessing=PREPROCESSING,
         training={"config": _public(config), "progress": vars(progress)},
         data=dataset.fingerprint(),
@@ -77,6 +79,16 @@ def finish(
     card = replace(card, gate=gate)
     weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
     return save_bundle(folder, card, weights, arrays)
+
+
+def _validation_logits(run: Run, dataset: Dataset) -> NDArray[np.float64]:
+    """Logits [N, C] of the validation images, averaged over the views that serving will average over."""
+    views, size = VIEWS[run.config.test_time_views], run.validation.images.shape[1]
+    records, cache = dataset.split("val"), dataset.folder / "cache"
+    images = {zoom: decoded(records, size, cache, run.progress_bar, zoom) for zoom in {view.zoom for view in views}}
+    found = [network_logits(run, run.network, turned(images[view.zoom], view)) for view in views]
+    mean: NDArray[np.float64] = np.mean(found, axis=0)
+    return mean
 
 
 def _public(config: TrainingConfig) -> dict[str, Any]:

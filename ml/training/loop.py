@@ -182,18 +182,16 @@ def _train_epoch(
     return total / len(loader), factor
 
 
-def network_logits(run: Run, network: Network, flips: bool = False, batch_size: int = 64) -> NDArray[np.float64]:
-    """Logits [N, C] of the validation images, averaged over the four mirror images where `flips`."""
+def network_logits(run: Run, network: Network, images: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float64]:
+    """Logits [N, C] of images [N, S, S, 3] in their serving shape."""
     network.eval()
-    views: list[tuple[int, ...]] = [(), (3,), (2,), (2, 3)] if flips else [()]
     out = []
     with torch.inference_mode():
-        for start in range(0, len(run.validation.labels), batch_size):
-            part = np.ascontiguousarray(run.validation.images[start : start + batch_size].transpose(0, 3, 1, 2))
+        for start in range(0, len(images), batch_size):
+            part = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
             batch = run.normalise(torch.from_numpy(part))
             with torch.autocast(run.normalise.device.type, run.autocast, enabled=run.autocast is not None):
-                logits = [network(batch.flip(axes) if axes else batch).float() for axes in views]
-            out.append(torch.stack(logits).mean(0).cpu().numpy())
+                out.append(network(batch).float().cpu().numpy())
     return np.concatenate(out).astype(np.float64)
 
 
@@ -210,7 +208,7 @@ def network_features(run: Run, images: NDArray[np.uint8], batch_size: int = 64) 
 
 
 def _validate(run: Run, network: Network, epoch: int) -> Row:
-    logits, labels = network_logits(run, network), run.validation.labels
+    logits, labels = network_logits(run, network, run.validation.images), run.validation.labels
     if not np.isfinite(logits).all():
         raise NotFiniteError(f"The network's answers are no longer finite numbers after epoch {epoch + 1}.")
     shifted = logits - logits.max(axis=1, keepdims=True)

@@ -1,6 +1,7 @@
 """The transform of validation, test and serving: NumPy and Pillow only, so that serving needs no torch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,37 @@ PREPROCESSING = {"max_aspect": round(MAX_ASPECT, 4), "shape": "square", "resampl
 """What a card says of this transform, for whoever runs the weights elsewhere."""
 
 
-def square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class View:
+    """One way of looking at a picture: its central part (`zoom`, share of each side), turned and mirrored or not."""
+
+    zoom: float = 1.0
+    quarter_turn: bool = False
+    mirror: bool = False
+
+
+_WHOLE = (View(), View(mirror=True), View(quarter_turn=True), View(quarter_turn=True, mirror=True))
+VIEWS = {
+    "one": (View(),),
+    "four": _WHOLE,
+    "eight": (*_WHOLE, *(replace(view, zoom=0.87) for view in _WHOLE)),
+}
+"""The sets of views that a bundle can average its answers over. A lesion has no upright position, and random crops
+show it somewhat larger in training than the whole picture does."""
+
+
+def square(pixels: NDArray[np.uint8], side: int, zoom: float = 1.0) -> NDArray[np.uint8]:
     """RGB [H, W, 3] -> RGB [side, side, 3].
 
-    The picture is cut to at most `MAX_ASPECT` and then scaled to a square: nothing at the rim of a dermatoscopic
-    picture is lost, and training sees the same mild change of proportions.
+    The picture is cut to at most `MAX_ASPECT`, to the central share `zoom` of each side, and then scaled to a square:
+    at zoom 1 nothing at the rim of a dermatoscopic picture is lost, and training sees the same mild change of
+    proportions.
     """
     height, width = pixels.shape[:2]
-    long = round(MAX_ASPECT * min(height, width))
-    top, left = max(0, (height - long) // 2), max(0, (width - long) // 2)
-    part = pixels[top : top + min(height, long), left : left + min(width, long)]
+    long = MAX_ASPECT * min(height, width)
+    tall, wide = max(1, round(zoom * min(height, long))), max(1, round(zoom * min(width, long)))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    part = pixels[top : top + tall, left : left + wide]
     image = Image.fromarray(np.ascontiguousarray(part))
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
@@ -35,7 +57,8 @@ def normalise(batch: NDArray[np.uint8], mean: Sequence[float], std: Sequence[flo
     return np.ascontiguousarray((batch.astype(np.float32) * scale - offset).transpose(0, 3, 1, 2))
 
 
-def flips(batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """The four mirror images of [B, 3, S, S]: as it is, left-right, upside down, both."""
-    views = (batch, batch[..., ::-1], batch[..., ::-1, :], batch[..., ::-1, ::-1])
-    return tuple(np.ascontiguousarray(view) for view in views)
+def turned(squares: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Squares [B, S, S, 3], already cut to the view's zoom, turned and mirrored as it says."""
+    if view.quarter_turn:
+        squares = np.rot90(squares, axes=(1, 2))
+    return squares[:, :, ::-1] if view.mirror else squares

@@ -43,7 +43,7 @@ FOLDER = Path(__file__).parents[2]
 # Settings of a run that takes a second or two.
 TINY = TrainingConfig(
     architecture="lenet", weights="none", image_size=32, epochs=5, head_epochs=1, batch_size=8, average_decay=0.9,
-    test_time_flips=False, device="cpu", threads=1, workers=0, patience=5,
+    test_time_views="one", device="cpu", threads=1, workers=0, patience=5,
 )  # fmt: skip
 
 
@@ -331,6 +331,7 @@ def test_the_head_is_linear_relu_dropout_linear() -> None:
         {"schedule": "x"},
         {"class_weights": "x"},
         {"precision": "x"},
+        {"test_time_views": "x"},
         {"epochs": 0},
         {"patience": 0},
         {"early_rate": 0.0},

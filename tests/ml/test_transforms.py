@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ml.data.loader import AugmentedImages, EpochSampler
-from ml.transforms.serving import flips, normalise, square
+from ml.transforms.serving import VIEWS, View, normalise, square, turned
 from ml.transforms.training import Augmentation, training_transform
 
 
@@ -34,14 +34,24 @@ def test_normalise_is_the_formula() -> None:
     assert result[0, :, 0, 0] == pytest.approx([(0.2 - 0.5) / 0.1, (0.2 - 0.4) / 0.2, (0.2 - 0.3) / 0.3], abs=1e-5)
 
 
-def test_flips_are_the_four_mirror_images() -> None:
-    batch = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
-    assert [view[0, 0].tolist() for view in flips(batch)] == [
-        [[0, 1], [2, 3]],
-        [[1, 0], [3, 2]],
-        [[2, 3], [0, 1]],
-        [[3, 2], [1, 0]],
-    ]
+def test_views_turn_and_mirror() -> None:
+    batch = np.arange(4, dtype=np.uint8).reshape(1, 2, 2, 1)
+    found = {view: turned(batch, view)[0, :, :, 0].tolist() for view in VIEWS["four"]}
+    assert found == {
+        View(): [[0, 1], [2, 3]],
+        View(mirror=True): [[1, 0], [3, 2]],
+        View(quarter_turn=True): [[1, 3], [0, 2]],
+        View(quarter_turn=True, mirror=True): [[3, 1], [2, 0]],
+    }
+
+
+def test_zoom_shows_the_middle_larger() -> None:
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[100:200, 150:250] = 255
+    shares = [(square(pixels, 120, zoom)[..., 0] > 127).mean() for zoom in (1.0, 0.5)]
+    assert shares[0] == pytest.approx(1 / 12, abs=0.01)
+    assert shares[1] == pytest.approx(4 / 12, abs=0.02)
+    assert len(VIEWS["eight"]) == 8
 
 
 @pytest.fixture

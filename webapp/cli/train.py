@@ -71,7 +71,7 @@ def _checked_name(context: click.Context, parameter: click.Parameter, name: str 
 @click.option("--teacher", help="A bundle whose answers the network also learns from.")
 @click.option("--distillation", default=0.5, show_default=True, help="Share of the teacher in the loss.")
 @click.option("--distillation-temperature", default=2.0, show_default=True)
-@click.option("--test-time-flips/--no-test-time-flips", default=True, show_default=True)
+@click.option("--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "eight"]))
 @click.option("--rotation", default=30.0, show_default=True, help="Augmentation: largest rotation in degrees.")
 @click.option("--right-angles/--no-right-angles", default=True, help="Augmentation: quarter turns.")
 @click.option("--crop-min", default=0.7, show_default=True, help="Augmentation: smallest crop, as a share of the area.")
