@@ -28,8 +28,9 @@ def decoded(
 ) -> NDArray[np.uint8]:
     """All pictures as one memory-mapped array uint8 [N, side, side, 3], made on first use and kept in `cache`.
 
-    With `zoom` below 1 it is the central share of each side. The file's name is a digest of the pictures' own digests and the side, so a changed data set or size never meets
-    a stale cache. Raises DatasetError where a picture cannot be read or the cache cannot be written.
+    With `zoom` below 1 it is the central share of each side. The file's name is a digest of the pictures' own digests,
+    side and zoom, so a changed data set or size never meets a stale cache. Raises DatasetError where a picture cannot
+    be read or the cache cannot be written.
     """
     key = hashlib.sha256(json.dumps([side, zoom, *(r.sha256 for r in records)]).encode()).hexdigest()[:24]
     path = cache / f"{key}.npy"
