@@ -120,7 +120,7 @@ def fit_gate(
     validation: NDArray[np.float32],
     qualities: Sequence[dict[str, float]],
     others: Mapping[str, NDArray[np.float32]],
-    refused: float = 0.005,
+    refused: float = 0.01,
     seed: int = 0,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Arrays for `gate.safetensors` and the limits for the card.
