@@ -34,8 +34,9 @@ STATISTICS_BATCHES = 24
 
 
 def new_version() -> str:
-    """A version that sorts by time: 20260131T235959Z."""
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    """A version that sorts by time, to the millisecond since runs can start together: 20260131T235959123Z."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z"
 
 
 def train(

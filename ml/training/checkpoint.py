@@ -65,7 +65,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
         # A setting that came after the checkpoint was written had its default then.
         content["config"] = TrainingConfig().to_dict() | dict(content["config"])
         content["progress"] = Progress(**content["progress"])
-    except Exception as error:
+    except Exception as error:  # torch raises whatever its unpickler met in a damaged file
         raise TrainingError(f"The checkpoint {path.name} cannot be read; remove it to start afresh.") from error
     return content
 
@@ -77,7 +77,7 @@ def resumed_config(folder: Path, config: TrainingConfig) -> TrainingConfig:
     that the weights depend on is another one than the run's.
     """
     before = load_checkpoint(folder)["config"]
-    changed = [name for name, value in config.to_dict().items() if _differs(before[name], value)]
+    changed = [name for name, value in config.to_dict().items() if before[name] != value]
     if changed := [name for name in changed if name not in FREE_TO_CHANGE]:
         raise TrainingError(
             f"The run to be resumed had other settings ({', '.join(sorted(changed))}). "
@@ -97,8 +97,3 @@ def check_not_unfinished(folder: Path) -> None:
             f"There is an unfinished run in {folder} ({progress.epoch} of {config['epochs']} epochs). "
             "Add --resume to go on with it, or choose another folder with --run."
         )
-
-
-def _differs(before: Any, now: Any) -> bool:
-    # Tuples come back from a file as lists.
-    return (list(before) if isinstance(before, tuple) else before) != (list(now) if isinstance(now, tuple) else now)

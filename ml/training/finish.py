@@ -19,7 +19,7 @@ from ml.labels import Taxonomy
 from ml.training.checkpoint import Progress
 from ml.training.config import TrainingConfig
 from ml.training.gate_fit import fit_run_gate
-from ml.training.loop import Run, network_logits
+from ml.training.loop import Run, network_answers
 from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
 from ml.transforms.serving import PREPROCESSING, VIEWS, turned
 
@@ -86,7 +86,7 @@ def _validation_logits(run: Run, dataset: Dataset) -> NDArray[np.float64]:
     views, size = VIEWS[run.config.test_time_views], run.validation.images.shape[1]
     records, cache = dataset.split("val"), dataset.folder / "cache"
     images = {zoom: decoded(records, size, cache, run.progress_bar, zoom) for zoom in {view.zoom for view in views}}
-    found = [network_logits(run, run.network, turned(images[view.zoom], view)) for view in views]
+    found = [network_answers(run, run.network, turned(images[view.zoom], view))[0] for view in views]
     mean: NDArray[np.float64] = np.mean(found, axis=0)
     return mean
 

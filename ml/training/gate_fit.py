@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ml.data.manifest import Dataset, read_image
 from ml.gate import GateModel, fit_gate, quality_scores
 from ml.screening import NOT_SKIN
-from ml.training.loop import Run, network_features
+from ml.training.loop import Run, network_answers
 from ml.training.negatives import Picture, generated, read_negatives, varied, varied_copies
 from ml.transforms.serving import square
 
@@ -46,7 +46,7 @@ def fit_run_gate(
         others[NOT_SKIN] = others.get(NOT_SKIN, []) + list(generated(random, GENERATED_PICTURES))
     arrays, entry = fit_gate(
         _features(run, training),
-        network_features(run, run.validation.images),
+        network_answers(run, run.network, run.validation.images)[1],
         [quality_scores(picture) for picture in pictures],
         {kind: _features(run, found) for kind, found in others.items()},
         seed=run.config.seed,
@@ -61,7 +61,8 @@ def _is_held_out(name: str) -> bool:
 
 
 def _features(run: Run, pictures: list[Pixels]) -> NDArray[np.float32]:
-    return network_features(run, np.stack([square(picture, run.validation.images.shape[1]) for picture in pictures]))
+    squares = np.stack([square(picture, run.validation.images.shape[1]) for picture in pictures])
+    return network_answers(run, run.network, squares)[1]
 
 
 def _verdicts(run: Run, gate: GateModel, pictures: list[Pixels]) -> dict[str, int]:

@@ -182,33 +182,26 @@ def _train_epoch(
     return total / len(loader), factor
 
 
-def network_logits(run: Run, network: Network, images: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float64]:
-    """Logits [N, C] of images [N, S, S, 3] in their serving shape."""
+def network_answers(
+    run: Run, network: Network, images: NDArray[np.uint8], batch_size: int = 64
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Logits [N, C] and pooled features [N, D] of images [N, S, S, 3] in their serving shape.
+
+    In single precision, as serving computes them, whatever training does.
+    """
     network.eval()
-    out = []
+    logits, features = [], []
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             part = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
-            batch = run.normalise(torch.from_numpy(part))
-            with torch.autocast(run.normalise.device.type, run.autocast, enabled=run.autocast is not None):
-                out.append(network(batch).float().cpu().numpy())
-    return np.concatenate(out).astype(np.float64)
-
-
-def network_features(run: Run, images: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
-    """Pooled features [N, D] of images [N, S, S, 3] in their serving shape."""
-    run.network.eval()
-    out = []
-    with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            part = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
-            features = run.network.forward_with_features(run.normalise(torch.from_numpy(part)))[1]
-            out.append(features.float().cpu().numpy())
-    return np.concatenate(out).astype(np.float32)
+            answer = network.forward_with_features(run.normalise(torch.from_numpy(part)))
+            logits.append(answer[0].cpu().numpy())
+            features.append(answer[1].cpu().numpy())
+    return np.concatenate(logits).astype(np.float64), np.concatenate(features)
 
 
 def _validate(run: Run, network: Network, epoch: int) -> Row:
-    logits, labels = network_logits(run, network, run.validation.images), run.validation.labels
+    logits, labels = network_answers(run, network, run.validation.images)[0], run.validation.labels
     if not np.isfinite(logits).all():
         raise NotFiniteError(f"The network's answers are no longer finite numbers after epoch {epoch + 1}.")
     shifted = logits - logits.max(axis=1, keepdims=True)

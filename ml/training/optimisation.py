@@ -128,7 +128,7 @@ class WeightAverage:
 def reestimate_batch_norm(network: Network, batches: list[Tensor]) -> None:
     """Forget the running statistics of every batch normalisation and measure them on normalised images [B, 3, S, S].
 
-    For weights whose statistics come from another world (DESIGN: any bundle or foreign network as a warm start).
+    For weights whose statistics were measured on pictures of another kind.
     """
     momenta = [norm.momentum for norm in batch_norms(network)]
     for norm in batch_norms(network):

@@ -55,7 +55,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
         raise TrainingError(f"{path.name} is not a readable safetensors weights file.") from error
-    except Exception as error:
+    except Exception as error:  # torch raises whatever its unpickler met in a damaged file
         raise TrainingError(f"{path.name} is not a readable torch weights file.") from error
     for container in CONTAINERS:
         if isinstance(state, dict) and isinstance(state.get(container), dict):

@@ -1,5 +1,6 @@
 """The parts of training: losses, rates, averages, warm starts, architectures and settings."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ml.data.manifest import load_dataset
 from ml.errors import MLError, TrainingError
 from ml.networks import batch_norms
 from ml.runtime import TorchRuntime
-from ml.train import choose_device, choose_precision
+from ml.train import choose_device, choose_precision, new_version
 from ml.training.config import OperatingPoints
 from ml.training.normaliser import Normaliser
 from ml.training.optimisation import (
@@ -193,3 +194,11 @@ def test_device_and_precision_can_be_chosen() -> None:
         choose_device("toaster")
     assert choose_precision("float32", torch.device("cpu")) is None
     assert choose_precision("bf16", torch.device("cpu")) is torch.bfloat16
+
+
+def test_versions_sort_by_time_and_differ_within_a_second() -> None:
+    versions = []
+    for _ in range(5):
+        versions.append(new_version())
+        time.sleep(0.002)
+    assert versions == sorted(set(versions))
