@@ -1,5 +1,6 @@
 """Is this a usable photo of a lesion? Checks of the pixels, then of how the network's features see the picture."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ FLAT_CONTRAST = 4.0
 NEIGHBOURS = 8
 BANK_SIZE = 1500
 COMPONENTS = 48
+HELD_OUT = 0.3
+"""Share of the pictures of other things that is kept from the fit, for measuring the gate."""
 
 # The quantile of the training pictures beyond which a quality score is out of bounds, and the room given beyond it.
 QUALITY_QUANTILE = 0.002
@@ -96,6 +99,11 @@ class GateModel:
             ("blur", scores["sharpness"] < self.limits["sharpness"]),
         )
         return next((reason for reason, beyond in bounds if beyond), None)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether the picture with this file name is kept from the fit of every gate, by a digest of the name."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0x1_0000_0000 < HELD_OUT
 
 
 def standardise(arrays: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32]) -> Floats:

@@ -1,6 +1,5 @@
 """The gate of a trained network: fitted on most of the other pictures, measured on the rest."""
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.manifest import Dataset, read_image
-from ml.gate import GateModel, fit_gate, quality_scores
+from ml.gate import GateModel, fit_gate, is_held_out, quality_scores
 from ml.screening import NOT_SKIN
 from ml.training.loop import Run, network_answers
 from ml.training.negatives import Picture, generated, read_negatives, varied, varied_copies
@@ -19,7 +18,6 @@ Pixels = NDArray[np.uint8]
 
 TRAINING_PICTURES = 1500
 GENERATED_PICTURES = 240
-HELD_OUT = 0.3
 
 
 def fit_run_gate(
@@ -28,8 +26,8 @@ def fit_run_gate(
     """The gate's arrays and its entry in the card.
 
     Limits come from training and validation pictures. With `negatives`, a head learns to tell dermatoscopic pictures
-    from others; `HELD_OUT` of those files, chosen by a digest of their names, are kept from it and give the entry's
-    `measured`: verdicts of unseen pictures by kind.
+    from others; the files that `is_held_out` names are kept from it and give the entry's `measured`: verdicts of unseen
+    pictures by kind.
     """
     random = np.random.default_rng(run.config.seed)
     records = dataset.split("train")
@@ -40,8 +38,8 @@ def fit_run_gate(
         # Usable pictures are handed on in the same ways as the others, so that no way of handing on tells them apart.
         training += [varied(picture, random, crop=False) for picture in pictures]
         for kind, found in read_negatives(negatives).items():
-            fitted = [picture for picture in found if not _is_held_out(picture.name)]
-            held[kind] = [picture for picture in found if _is_held_out(picture.name)]
+            fitted = [picture for picture in found if not is_held_out(picture.name)]
+            held[kind] = [picture for picture in found if is_held_out(picture.name)]
             others[kind] = [p.pixels for p in fitted] + list(varied_copies([p.pixels for p in fitted], random))
         others[NOT_SKIN] = others.get(NOT_SKIN, []) + list(generated(random, GENERATED_PICTURES))
     arrays, entry = fit_gate(
@@ -54,10 +52,6 @@ def fit_run_gate(
     gate = GateModel(arrays, entry["limits"])
     entry["measured"] = {kind: _verdicts(run, gate, [p.pixels for p in found]) for kind, found in held.items() if found}
     return arrays, entry
-
-
-def _is_held_out(name: str) -> bool:
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0x1_0000_0000 < HELD_OUT
 
 
 def _features(run: Run, pictures: list[Pixels]) -> NDArray[np.float32]:
