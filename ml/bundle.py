@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from ml.errors import BundleError
 from ml.files import sha256_file, write_bytes, write_json
@@ -24,6 +25,7 @@ DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-efficientnet-b4"
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 GATE = "gate.safetensors"
+CASES = "cases.safetensors"
 CHECKSUMS = "SHA256SUMS"
 CONTENT = (WEIGHTS, CARD, GATE)
 
@@ -36,6 +38,9 @@ class Card:
     on malignant risk (None where the label set has no malignant class); `prior_power` and `class_priors` decide the
     named class (see ml.calibration); `gate` says which photos the model accepts and how the gate was fitted; `data` is
     the fingerprint of the prepared data set; `lineage` tells the same of the bundles that training started from.
+
+    `members` makes it an ensemble: the complete card of each of its networks, in order. Architecture, size, mean and
+    deviation, gate and features are then those of the first, and calibration, thresholds and prior those of the whole.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Card:
     data: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
     lineage: tuple[dict[str, Any], ...] = ()
+    members: tuple[dict[str, Any], ...] = ()
     licence: str = ""
     intended_use: str = ""
     limits: tuple[str, ...] = ()
@@ -81,17 +87,44 @@ class Card:
             )
         except (TypeError, KeyError) as error:
             raise BundleError("The model's card.json is incomplete. Fetch or train the model again.") from error
-        if not consistent:
+        if not consistent or any(cls.from_dict(member).classes != card.classes for member in card.members):
             raise BundleError("The model's card.json contradicts itself. Fetch or train the model again.")
         return card
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A verified bundle on disk, or one network of an ensemble: then `prefix` begins the names of its tensors."""
 
     path: Path
     card: Card
+    prefix: str = ""
+
+    def networks(self) -> tuple["Bundle", ...]:
+        """Each network of an ensemble as a bundle that can answer by itself; of any other bundle, the bundle."""
+        if not self.card.members:
+            return (self,)
+        return tuple(self.member(index) for index in range(len(self.card.members)))
+
+    def member(self, index: int) -> "Bundle":
+        """One network of an ensemble, with its own calibration, thresholds and gate. Raises BundleError for none."""
+        if not 0 <= index < len(self.card.members):
+            raise BundleError(f"The model '{self.card.name}' has {len(self.card.members)} members, counted from 0.")
+        return Bundle(self.path, Card.from_dict(self.card.members[index]), member_prefix(index))
+
+    def gate_arrays(self) -> dict[str, NDArray[Any]]:
+        """The tensors of the gate; an ensemble has its first member's. Raises BundleError where they are unreadable."""
+        prefix = member_prefix(0) if self.card.members else self.prefix
+        try:
+            arrays = load_file(self.path / GATE)
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"The gate of '{self.card.name}' cannot be used; fetch or train it again.") from error
+        return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+
+def member_prefix(index: int) -> str:
+    """What the names of the tensors of an ensemble's network begin with."""
+    return f"{index}."
 
 
 def is_bundle(path: Path) -> bool:
@@ -112,7 +145,7 @@ def load_bundle(path: Path) -> Bundle:
         expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line)}
     except (OSError, ValueError) as error:
         raise BundleError(f"The model '{path.name}' has no readable {CHECKSUMS}; fetch or train it again.") from error
-    for name in CONTENT:
+    for name in (*CONTENT, *((CASES,) if CASES in expected else ())):
         file = path / name
         if name not in expected or not file.is_file():
             raise BundleError(f"The model '{path.name}' lacks {name}; fetch or train it again.")
@@ -128,9 +161,15 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def save_bundle(
-    folder: Path, card: Card, weights: Mapping[str, NDArray[Any]], gate: Mapping[str, NDArray[np.float32]]
+    folder: Path,
+    card: Card,
+    weights: Mapping[str, NDArray[Any]],
+    gate: Mapping[str, NDArray[np.float32]],
+    cases: tuple[Mapping[str, NDArray[Any]], Mapping[str, str]] | None = None,
 ) -> Bundle:
     """Write a bundle as one step: a complete, verified folder appears at `folder`, or none.
+
+    `cases` are the tensors and texts of the index of confirmed cases (see ml.similar), where there is one.
 
     Weight matrices are stored in half precision; vectors (biases, variances of normalisation layers, which can be
     smaller than half precision tells apart) stay in single. Raises BundleError where `folder` already exists.
@@ -143,8 +182,11 @@ def save_bundle(
         half = {k: v.astype(np.float16) if v.dtype.kind == "f" and v.ndim > 1 else v for k, v in weights.items()}
         save_file({k: v.copy(order="C") for k, v in half.items()}, partial / WEIGHTS)
         save_file({k: v.copy(order="C") for k, v in gate.items()}, partial / GATE)
+        if cases is not None:
+            save_file({k: v.copy(order="C") for k, v in cases[0].items()}, partial / CASES, metadata=dict(cases[1]))
         write_json(partial / CARD, card.to_dict())
-        sums = "".join(f"{sha256_file(partial / name)}  {name}\n" for name in CONTENT)
+        written = [name for name in (*CONTENT, CASES) if (partial / name).exists()]
+        sums = "".join(f"{sha256_file(partial / name)}  {name}\n" for name in written)
         write_bytes(partial / CHECKSUMS, sums.encode())
         load_bundle(partial)
         partial.chmod(0o755)

@@ -83,6 +83,12 @@ class GateModel:
             return Gate.refused(NOT_SKIN, "not_skin", scores)
         return Gate(USABLE, scores=scores)
 
+    def components(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pooled features [D] in the principal components of the training pictures [K]."""
+        unit = standardise(self.arrays, features[None])
+        found: NDArray[np.float32] = (unit @ self.arrays["components"].T)[0].astype(np.float32)
+        return found
+
     def feature_scores(self, features: NDArray[np.float32]) -> dict[str, float]:
         """`novelty` (distance to training pictures) and, where a head was fitted, the probability of each kind."""
         unit = standardise(self.arrays, features[None])

@@ -100,6 +100,13 @@ def encode_jpeg(pixels: NDArray[np.uint8], *, quality: int = 92) -> bytes:
     return buffer.getvalue()
 
 
+def encode_grey_png(values: NDArray[np.uint8]) -> bytes:
+    """Encode values [H, W] as an 8-bit grey PNG without any metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def thumbnail(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Shrink RGB pixels [H, W, 3] so that the longer side has at most `side` pixels; never enlarges."""
     image = Image.fromarray(pixels)

@@ -125,10 +125,15 @@ class Network(nn.Module):
             nn.Linear(HEAD_WIDTH, classes),
         )
 
+    def forward_with_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images [B, 3, S, S] -> logits [B, classes], pooled features [B, width], feature maps [B, width, h, w]."""
+        maps = self.backbone(images)
+        features = maps.mean(dim=(2, 3))
+        return self.head(features), features, maps
+
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images [B, 3, S, S] -> logits [B, classes] and pooled features [B, width]."""
-        features = self.backbone(images).mean(dim=(2, 3))
-        return self.head(features), features
+        return self.forward_with_maps(images)[:2]
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, S, S] -> logits [B, classes]."""

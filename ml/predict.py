@@ -5,60 +5,135 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
+from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
-from ml.runtime import TorchRuntime
-from ml.transforms.serving import VIEWS, normalise, square, turned
+from ml.runtime import Answers, TorchRuntime
+from ml.transforms.serving import VIEWS, View, normalise, square, turned
+
+HEATMAP_SIDE = 32
+"""Side of a heatmap in cells: finer than any network's last feature maps, small enough to keep with every photo."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """Answers to B images: logits [B, C] before calibration, calibrated probabilities [B, C], the index of the class to
-    name [B] (see ml.calibration.named_class) and pooled features [B, D] of the picture as it is."""
+    name [B] (see ml.calibration.named_class), pooled features [B, D] of the picture as it is (the first network's), and
+    where asked for, heatmaps [B, G, G] in 0..1 of what raised the named class, over the square that the network sees.
+    """
 
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
     predicted: NDArray[np.int64]
     features: NDArray[np.float32]
+    heatmaps: NDArray[np.float32] | None = None
+
+
+class _Member:
+    """One network, the views it looks at, and its own calibration."""
+
+    def __init__(self, bundle: Bundle, device: str):
+        self.card = bundle.card
+        self.views = VIEWS[bundle.card.test_time_views]
+        self.runtime = TorchRuntime(bundle, device)
+        self.head = self.runtime.head()
+        self.calibration = _calibration(bundle)
+
+    def ask(self, images: Sequence[NDArray[np.uint8]], maps: bool) -> list[Answers]:
+        """Images [H, W, 3] -> the network's answers to each of its views, in their order."""
+        squares = {
+            zoom: np.stack([square(image, self.card.image_size, zoom) for image in images])
+            for zoom in {view.zoom for view in self.views}
+        }
+        return [
+            self.runtime.run(normalise(turned(squares[view.zoom], view), self.card.mean, self.card.std), maps=maps)
+            for view in self.views
+        ]
+
+    def heatmaps(self, answers: list[Answers], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Class activation [B, G, G] in 0..1, the mean over the views, each turned back to the picture as it is."""
+        total = np.zeros((len(classes), HEATMAP_SIDE, HEATMAP_SIDE), np.float32)
+        covered = np.zeros((HEATMAP_SIDE, HEATMAP_SIDE), np.float32)
+        for view, answer in zip(self.views, answers, strict=True):
+            if answer.maps is None:
+                raise ValueError("no feature maps were asked for")
+            gradient = head_gradient(answer.features, self.head.weight1, self.head.bias1, self.head.weight2, classes)
+            activation, inside = _placed(class_activation(answer.maps, gradient), view)
+            total += activation
+            covered += inside
+        total /= np.maximum(covered, 1)
+        total /= np.maximum(total.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
+        return total
 
 
 class Classifier:
-    """Holds one loaded model; safe to share between threads, since nothing in it changes after loading.
+    """Holds one loaded model, of one network or several; safe to share between threads, since nothing in it changes.
 
-    Raises BundleError where weights and card do not fit, DatasetError where the label set is unknown.
+    The logits of an ensemble are the mean over its networks of their calibrated log-probabilities, so that each
+    speaks on the same scale whatever its own logits look like. Raises BundleError where weights and card do not fit,
+    DatasetError where the label set is unknown.
     """
 
     def __init__(self, bundle: Bundle, device: str = "cpu"):
         self.card = bundle.card
         self.taxonomy: Taxonomy = load_taxonomy(bundle.card.label_set)
-        self._views = VIEWS[bundle.card.test_time_views]
-        self._runtime = TorchRuntime(bundle, device)
+        self._members = [_Member(network, device) for network in bundle.networks()]
         self._priors = np.asarray(bundle.card.class_priors)
-        calibration = bundle.card.calibration
-        self._calibration = Calibration(float(calibration["temperature"]), tuple(calibration["bias"]))
+        self._calibration = _calibration(bundle)
 
-    def _run(self, squares: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self._runtime.run(normalise(squares, self.card.mean, self.card.std))
-
-    def predict(self, images: Sequence[NDArray[np.uint8]], batch_size: int = 16) -> Prediction:
+    def predict(
+        self, images: Sequence[NDArray[np.uint8]], batch_size: int = 16, *, heatmaps: bool = False
+    ) -> Prediction:
         """RGB images [H, W, 3] of any sizes -> Prediction, in the same order."""
-        logits, features = [], []
-        for start in range(0, len(images), batch_size):
-            part = images[start : start + batch_size]
-            squares = {
-                zoom: np.stack([square(image, self.card.image_size, zoom) for image in part])
-                for zoom in {view.zoom for view in self._views}
-            }
-            answers = [self._run(turned(squares[view.zoom], view)) for view in self._views]
-            logits.append(np.mean([answer[0] for answer in answers], axis=0))
-            features.append(answers[0][1])
-        all_logits = np.concatenate(logits)
-        probabilities = self._calibration.probabilities(all_logits.astype(np.float64))
+        parts = [self._part(images[i : i + batch_size], heatmaps) for i in range(0, len(images), batch_size)]
         return Prediction(
-            all_logits,
-            probabilities,
-            named_class(probabilities, self._priors, self.card.prior_power),
-            np.concatenate(features),
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.predicted for part in parts]),
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.heatmaps for part in parts if part.heatmaps is not None]) if heatmaps else None,
         )
+
+    def _part(self, images: Sequence[NDArray[np.uint8]], heatmaps: bool) -> Prediction:
+        answers = [member.ask(images, heatmaps) for member in self._members]
+        logits = [np.mean([view.logits for view in given], axis=0) for given in answers]
+        mean = logits[0] if len(logits) == 1 else self._combined(logits)
+        probabilities = self._calibration.probabilities(mean.astype(np.float64))
+        predicted = named_class(probabilities, self._priors, self.card.prior_power)
+        maps = None
+        if heatmaps:
+            pairs = zip(self._members, answers, strict=True)
+            maps = np.mean([member.heatmaps(given, predicted) for member, given in pairs], axis=0)
+        return Prediction(mean, probabilities, predicted, answers[0][0].features, maps)
+
+    def _combined(self, logits: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        pairs = zip(self._members, logits, strict=True)
+        given = [member.calibration.probabilities(own.astype(np.float64)) for member, own in pairs]
+        mean: NDArray[np.float32] = np.mean(np.log(np.maximum(given, 1e-12)), axis=0).astype(np.float32)
+        return mean
+
+
+def _calibration(bundle: Bundle) -> Calibration:
+    values = bundle.card.calibration
+    return Calibration(float(values["temperature"]), tuple(values["bias"]))
+
+
+def _placed(activation: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A view's activation [B, h, w] on the grid of the picture as it is [B, G, G], and where the view looked [G, G]."""
+    if view.mirror:
+        activation = activation[:, :, ::-1]
+    if view.quarter_turn:
+        activation = np.rot90(activation, -1, axes=(1, 2))
+    side = round(view.zoom * HEATMAP_SIDE)
+    start = (HEATMAP_SIDE - side) // 2
+    inside = slice(start, start + side)
+    grid = np.zeros((len(activation), HEATMAP_SIDE, HEATMAP_SIDE), np.float32)
+    covered = np.zeros((HEATMAP_SIDE, HEATMAP_SIDE), np.float32)
+    covered[inside, inside] = 1
+    for target, cells in zip(grid, activation, strict=True):
+        image = Image.fromarray(np.ascontiguousarray(cells))
+        target[inside, inside] = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+    return grid, covered

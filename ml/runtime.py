@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,25 @@ from ml.errors import BundleError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Linear
 
-Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+@dataclass(frozen=True)
+class Answers:
+    """Logits [B, C], pooled features [B, D] and, where asked for, the last feature maps [B, D, h, w]; all float32."""
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    maps: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head's layers: hidden = relu(weight1 f + bias1), logits = weight2 hidden + bias2."""
+
+    weight1: NDArray[np.float32]
+    bias1: NDArray[np.float32]
+    weight2: NDArray[np.float32]
 
 
 class TorchRuntime:
@@ -34,17 +52,26 @@ class TorchRuntime:
         self._network.eval().to(self._device)
         set_channels_last(self._network)
 
-    def run(self, batch: NDArray[np.float32]) -> Arrays:
-        """[B, 3, S, S] -> (logits [B, C], pooled features [B, D]), float32."""
+    def run(self, batch: NDArray[np.float32], *, maps: bool = False) -> Answers:
+        """[B, 3, S, S] -> the network's answers, with its last feature maps if asked for."""
         torch = self._torch
         with torch.inference_mode():
             tensor = torch.from_numpy(batch).to(self._device).contiguous(memory_format=torch.channels_last)
-            logits, features = self._network.forward_with_features(tensor)
-            return logits.float().cpu().numpy(), features.float().cpu().numpy()
+            logits, features, last = self._network.forward_with_maps(tensor)
+            return Answers(
+                logits.float().cpu().numpy(),
+                features.float().cpu().numpy(),
+                last.float().cpu().contiguous().numpy() if maps else None,
+            )
+
+    def head(self) -> Head:
+        """The weights of the head, for what can be computed from features alone."""
+        first, last = cast("Linear", self._network.head[0]), cast("Linear", self._network.head[3])
+        return Head(*(v.detach().float().cpu().numpy() for v in (first.weight, first.bias, last.weight)))
 
 
 def load_state(bundle: Bundle) -> dict[str, Tensor]:
-    """The bundle's weights as float32 torch tensors, by name. Raises BundleError for NaN, infinity or a bad file."""
+    """The network's weights as float32 torch tensors, by name. Raises BundleError for NaN, infinity or a bad file."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -55,4 +82,8 @@ def load_state(bundle: Bundle) -> dict[str, Tensor]:
         raise BundleError(f"The weights of '{bundle.card.name}' cannot be read; fetch or train it again.") from error
     if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
         raise BundleError(f"The weights of '{bundle.card.name}' are not all finite numbers; train it again.")
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    return {
+        name.removeprefix(bundle.prefix): value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+        if name.startswith(bundle.prefix)
+    }

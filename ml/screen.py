@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from ml.bundle import GATE, Bundle
+from ml.bundle import Bundle
 from ml.calibration import named_class
 from ml.errors import BundleError
 from ml.gate import GateModel, quality_scores
 from ml.labels import Status
-from ml.predict import Classifier
-from ml.screening import NOT_DERMATOSCOPIC, USABLE, Gate, Screening
+from ml.predict import Classifier, Prediction
+from ml.screening import NOT_DERMATOSCOPIC, USABLE, Evidence, Gate, Screening, decide_status
 
 MAX_PHOTOS = 3
 SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, Status.MALIGNANT)
@@ -34,12 +32,14 @@ class Screener:
         self.card = bundle.card
         self._answered = {USABLE, NOT_DERMATOSCOPIC} if answer_not_dermatoscopic else {USABLE}
         try:
-            self._gate = GateModel(load_file(bundle.path / GATE), bundle.card.gate["limits"])
-        except (OSError, SafetensorError, KeyError) as error:
+            self._gate = GateModel(bundle.gate_arrays(), bundle.card.gate["limits"])
+        except KeyError as error:
             raise BundleError(f"The gate of '{bundle.card.name}' cannot be used; fetch or train it again.") from error
 
-    def screen(self, photos: Sequence[NDArray[np.uint8]]) -> tuple[Screening, tuple[Screening, ...]]:
-        """One to three photos [H, W, 3] of one lesion -> (the lesion's Screening, one for each photo).
+    def screen(
+        self, photos: Sequence[NDArray[np.uint8]]
+    ) -> tuple[Screening, tuple[Screening, ...], tuple[Evidence, ...]]:
+        """One to three photos [H, W, 3] of one lesion -> (the lesion's Screening, one for each photo, their Evidence).
 
         The probabilities of the usable photos are averaged. The lesion's status is the most severe that the average
         or any single usable photo supports; without a usable photo it is refused, for the first photo's reason.
@@ -47,35 +47,46 @@ class Screener:
         """
         if not 1 <= len(photos) <= MAX_PHOTOS:
             raise ValueError(f"one to {MAX_PHOTOS} photos, not {len(photos)}")
-        views = tuple(self.screen_batch(photos))
+        pairs = self._screened(photos, heatmaps=True)
+        views, evidence = tuple(view for view, _ in pairs), tuple(found for _, found in pairs)
         usable = [view for view in views if view.gate.verdict in self._answered]
         seconds = {name: round(sum(view.seconds[name] for view in views), 4) for name in views[0].seconds}
         if len(usable) < 2:
             lesion = usable[0] if usable else views[0]
-            return replace(lesion, seconds=seconds), views
+            return replace(lesion, seconds=seconds), views, evidence
         rows = [[view.probabilities[code] for code in self.card.classes] for view in usable if view.probabilities]
         mean = np.mean(rows, axis=0)
         lesion = self._answer(mean, usable[0].gate)
         worst = max([lesion.status, *(view.status for view in usable)], key=SEVERITY.index)
-        return replace(lesion, status=worst, seconds=seconds), views
+        return replace(lesion, status=worst, seconds=seconds), views, evidence
 
     def screen_batch(self, photos: Sequence[NDArray[np.uint8]]) -> list[Screening]:
         """Independent photos -> one Screening each, in order. `decode` in seconds is 0: the caller decoded them."""
-        if not photos:
-            return []
+        return [view for view, _ in self._screened(photos, heatmaps=False)] if photos else []
+
+    def _screened(self, photos: Sequence[NDArray[np.uint8]], *, heatmaps: bool) -> list[tuple[Screening, Evidence]]:
         started = time.perf_counter()
         scores = [quality_scores(photo) for photo in photos]
         judged = time.perf_counter()
-        prediction = self.classifier.predict(photos)
+        prediction = self.classifier.predict(photos, heatmaps=heatmaps)
         network = time.perf_counter() - judged
         started_gate = time.perf_counter()
         gates = [self._gate.judge(s, f) for s, f in zip(scores, prediction.features, strict=True)]
         gate = judged - started + time.perf_counter() - started_gate
         share = {"decode": 0.0, "gate": round(gate / len(photos), 4), "network": round(network / len(photos), 4)}
-        return [
+        views = [
             replace(self._answer(p, verdict), seconds=share)
             for p, verdict in zip(prediction.probabilities, gates, strict=True)
         ]
+        return [(view, self._evidence(view, prediction, row)) for row, view in enumerate(views)]
+
+    def _evidence(self, view: Screening, prediction: Prediction, row: int) -> Evidence:
+        if view.predicted is None:
+            return Evidence()
+        heatmap = None
+        if prediction.heatmaps is not None:
+            heatmap = np.round(255 * prediction.heatmaps[row]).astype(np.uint8)
+        return Evidence(heatmap, self._gate.components(prediction.features[row]))
 
     def _answer(self, probabilities: NDArray[np.float64], gate: Gate) -> Screening:
         card, taxonomy = self.card, self.classifier.taxonomy
@@ -100,16 +111,6 @@ class Screener:
             empty,
             predicted=card.classes[index],
             probabilities={code: round(float(p), 6) for code, p in zip(card.classes, probabilities, strict=True)},
-            status=self._status(index, risk),
+            status=decide_status(taxonomy, index, risk, card.thresholds),
             malignant_risk=None if risk is None else round(risk, 6),
         )
-
-    def _status(self, index: int, risk: float | None) -> Status:
-        thresholds = self.card.thresholds
-        if risk is None or thresholds is None:
-            return self.classifier.taxonomy.labels[index].status
-        if risk >= thresholds["malignant"]:
-            return Status.MALIGNANT
-        # A class named malignant is never called benign, however low its probability.
-        low = risk < thresholds["uncertain"] and index not in self.classifier.taxonomy.malignant
-        return Status.BENIGN if low else Status.UNCERTAIN

@@ -1,9 +1,13 @@
 """The contract of a result: what a screening says, under the same names everywhere it appears."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ml.labels import Status
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.labels import Status, Taxonomy
 
 USABLE = "usable"
 NOT_SKIN = "not_skin"
@@ -72,3 +76,30 @@ class Screening:
     def from_dict(cls, values: dict[str, Any]) -> "Screening":
         """The inverse of `to_dict`. Raises KeyError or TypeError where a name is missing or unknown."""
         return cls(**{**values, "status": Status(values["status"]), "gate": Gate(**values["gate"])})
+
+
+def decide_status(taxonomy: Taxonomy, named: int, risk: float | None, thresholds: Mapping[str, float] | None) -> Status:
+    """The status of an answered photo: a decision about `risk` (malignant risk, 0..1), not about the top class.
+
+    `named` is the index of the class that the model names; `thresholds` has `malignant` and `uncertain`. A label set
+    without malignant classes has neither risk nor thresholds: there the status is that of the named class.
+    """
+    if risk is None or thresholds is None:
+        return taxonomy.labels[named].status
+    if risk >= thresholds["malignant"]:
+        return Status.MALIGNANT
+    # A class named malignant is never called benign, however low its probability.
+    low = risk < thresholds["uncertain"] and named not in taxonomy.malignant
+    return Status.BENIGN if low else Status.UNCERTAIN
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an answer to one photo rests on, for a person to look at; None of both where the photo was refused.
+
+    `heatmap` uint8 [G, G] in 0..255 of what raised the named class, over the square that the network sees;
+    `features` float32 [K], the pooled features in the gate's principal components.
+    """
+
+    heatmap: NDArray[np.uint8] | None = None
+    features: NDArray[np.float32] | None = None

@@ -10,6 +10,7 @@ import pytest
 
 from ml.bundle import Bundle
 from ml.labels import Status
+from ml.predict import HEATMAP_SIDE
 from ml.screen import SEVERITY, Screener
 from ml.screening import USABLE, Gate, Screening
 
@@ -75,7 +76,7 @@ def test_a_class_named_malignant_is_never_called_benign(tiny_bundle: Bundle) -> 
 
 
 def test_a_refused_photo_has_no_class(screener: Screener) -> None:
-    lesion, views = screener.screen([np.full((300, 400, 3), 128, np.uint8)])
+    lesion, views, _ = screener.screen([np.full((300, 400, 3), 128, np.uint8)])
     assert lesion.status is Status.REFUSED
     assert (lesion.predicted, lesion.probabilities, lesion.malignant_risk) == (None, None, None)
     assert (lesion.gate.reason, lesion.gate.tip) == ("low_contrast", "photograph_the_lesion")
@@ -87,16 +88,22 @@ def test_several_photos_are_averaged_and_the_most_severe_status_stands(
 ) -> None:
     ranked = sorted(usable, key=lambda pair: SEVERITY.index(pair[1].status))
     photos = [ranked[0][0], ranked[-1][0], np.zeros((300, 400, 3), np.uint8)]
-    answer, views = screener.screen(photos)
+    answer, views, evidence = screener.screen(photos)
     assert len(views) == 3
     first, last = (view.probabilities or {} for view in views[:2])
     assert answer.probabilities == pytest.approx({c: (first[c] + last[c]) / 2 for c in first}, abs=1e-5)
     assert SEVERITY.index(answer.status) >= max(SEVERITY.index(view.status) for view in views[:2])
     assert views[2].status is Status.REFUSED
+    assert (evidence[2].heatmap, evidence[2].features) == (None, None)
+    for found in evidence[:2]:
+        assert found.heatmap is not None
+        assert found.features is not None
+        assert found.heatmap.shape == (HEATMAP_SIDE, HEATMAP_SIDE)
+        assert found.heatmap.max() == 255
 
 
 def test_a_batch_answers_as_single_photos_do(screener: Screener, usable: list[tuple[np.ndarray, Screening]]) -> None:
-    alone, _ = screener.screen([usable[0][0]])
+    alone, _, _ = screener.screen([usable[0][0]])
     assert alone.probabilities == pytest.approx(usable[0][1].probabilities, abs=1e-4)
 
 

@@ -80,6 +80,6 @@ def test_other_photos_are_refused(screener: Screener, name: str) -> None:
 
 
 def test_a_drawn_lesion_gets_a_whole_answer(screener: Screener) -> None:
-    lesion, (view,) = screener.screen([draw_lesion("mel", np.random.default_rng(0))])
+    lesion, (view,), _ = screener.screen([draw_lesion("mel", np.random.default_rng(0))])
     assert lesion.to_dict()["model"] == {"name": screener.card.name, "version": screener.card.version}
     assert lesion == view

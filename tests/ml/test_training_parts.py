@@ -156,7 +156,7 @@ def test_the_teacher_sees_what_its_own_normalisation_gives(tiny_bundle: Bundle) 
     pixels = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
     answer = Teacher(tiny_bundle, tiny_bundle.card.classes, student).logits(student(pixels)).numpy()
     own = Normaliser(tiny_bundle.card.mean, tiny_bundle.card.std, torch.device("cpu"))(pixels)
-    assert answer == pytest.approx(TorchRuntime(tiny_bundle).run(own.contiguous().numpy())[0], abs=1e-4)
+    assert answer == pytest.approx(TorchRuntime(tiny_bundle).run(own.contiguous().numpy()).logits, abs=1e-4)
 
 
 def test_the_head_is_linear_relu_dropout_linear() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from ml.screening import Screening
+from ml.images import encode_grey_png
+from ml.screening import Evidence, Screening
 from webapp.models.base import Base, UTCDateTime
 
 PENDING = text("state = 'pending'")
@@ -87,7 +88,7 @@ class ScreeningRow(Base):
 
 
 class PhotoRow(Base):
-    """One photo of a screening: where it is kept, its fingerprint, and the answer to it alone."""
+    """One photo of a screening: where it is kept, its fingerprint, the answer to it alone, and what that rests on."""
 
     __tablename__ = "photos"
     __table_args__ = (UniqueConstraint("screening_id", "position"), Index("ix_photos_sha256", "sha256"))
@@ -101,4 +102,19 @@ class PhotoRow(Base):
     height: Mapped[int]
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
+    # What the answer rests on (ml.screen.Evidence): the heatmap as an 8-bit grey PNG, the features as little-endian
+    # float16. Null where the photo was refused, or answered before these were kept. Loaded only where asked for.
+    heatmap: Mapped[bytes | None] = mapped_column(deferred=True)
+    features: Mapped[bytes | None] = mapped_column(deferred=True)
+
     screening: Mapped[ScreeningRow] = relationship(back_populates="photos")
+
+    @staticmethod
+    def columns_of(answer: Screening, evidence: Evidence) -> dict[str, Any]:
+        """The column values that hold the answer to one photo and what it rests on."""
+        heatmap, features = evidence.heatmap, evidence.features
+        return {
+            "answer": answer.to_dict(),
+            "heatmap": None if heatmap is None else encode_grey_png(heatmap),
+            "features": None if features is None else features.astype("<f2").tobytes(),
+        }

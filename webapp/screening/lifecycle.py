@@ -129,7 +129,7 @@ def answer(screening_id: int) -> None:
             started = time.perf_counter()
             pixels = [decode(get_photos().open(photo.name)) for photo in photos]
             decoded = time.perf_counter() - started
-            whole, each = screener.screen(pixels)
+            whole, each, evidence = screener.screen(pixels)
         except BundleError:
             _finish(screening_id, claim, {"claim": None})
             raise
@@ -144,7 +144,8 @@ def answer(screening_id: int) -> None:
             return
     whole = replace(whole, seconds={**whole.seconds, "decode": round(decoded, 4)})
     values = {**ScreeningRow.columns_of(whole), "state": State.DONE, "finished_at": clock.now()}
-    _finish(screening_id, claim, values, [(photo.id, one.to_dict()) for photo, one in zip(photos, each, strict=True)])
+    outcomes = zip(photos, each, evidence, strict=True)
+    _finish(screening_id, claim, values, [(p.id, PhotoRow.columns_of(one, found)) for p, one, found in outcomes])
 
 
 def _claim(screening_id: int) -> str | None:
@@ -194,7 +195,7 @@ def _finish(
         ).first()
         if written:
             for photo_id, outcome in photos:
-                session.execute(update(PhotoRow).where(PhotoRow.id == photo_id).values(answer=outcome))
+                session.execute(update(PhotoRow).where(PhotoRow.id == photo_id).values(**outcome))
 
 
 def erase(screening_id: int) -> None:
@@ -205,7 +206,11 @@ def erase(screening_id: int) -> None:
             .where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))
             .values(deleted_at=clock.now(), claim=None, **ERASED)
         )
-        session.execute(update(PhotoRow).where(PhotoRow.screening_id == screening_id).values(answer=None))
+        session.execute(
+            update(PhotoRow)
+            .where(PhotoRow.screening_id == screening_id)
+            .values(answer=None, heatmap=None, features=None)
+        )
     store = get_photos()
     names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
     for name in names:
