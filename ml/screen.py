@@ -64,20 +64,25 @@ class Screener:
         """Independent photos -> one Screening each, in order. `decode` in seconds is 0: the caller decoded them."""
         return [view for view, _ in self._screened(photos, heatmaps=False)] if photos else []
 
-    def _screened(self, photos: Sequence[NDArray[np.uint8]], *, heatmaps: bool) -> list[tuple[Screening, Evidence]]:
+    def judge(self, photos: Sequence[NDArray[np.uint8]], prediction: Prediction) -> list[Screening]:
+        """What a person is told of each of B photos, from the networks' answers to the same photos.
+
+        Of its `seconds`, `gate` alone is measured.
+        """
         started = time.perf_counter()
         scores = [quality_scores(photo) for photo in photos]
-        judged = time.perf_counter()
-        prediction = self.classifier.predict(photos, heatmaps=heatmaps)
-        network = time.perf_counter() - judged
-        started_gate = time.perf_counter()
         gates = [self._gate.judge(s, f) for s, f in zip(scores, prediction.features, strict=True)]
-        gate = judged - started + time.perf_counter() - started_gate
-        share = {"decode": 0.0, "gate": round(gate / len(photos), 4), "network": round(network / len(photos), 4)}
-        views = [
+        share = {"decode": 0.0, "gate": round((time.perf_counter() - started) / len(photos), 4), "network": 0.0}
+        return [
             replace(self._answer(p, verdict), seconds=share)
             for p, verdict in zip(prediction.probabilities, gates, strict=True)
         ]
+
+    def _screened(self, photos: Sequence[NDArray[np.uint8]], *, heatmaps: bool) -> list[tuple[Screening, Evidence]]:
+        started = time.perf_counter()
+        prediction = self.classifier.predict(photos, heatmaps=heatmaps)
+        network = round((time.perf_counter() - started) / len(photos), 4)
+        views = [replace(view, seconds={**view.seconds, "network": network}) for view in self.judge(photos, prediction)]
         return [(view, self._evidence(view, prediction, row)) for row, view in enumerate(views)]
 
     def _evidence(self, view: Screening, prediction: Prediction, row: int) -> Evidence:
