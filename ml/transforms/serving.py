@@ -34,6 +34,14 @@ VIEWS = {
 show it somewhat larger in training than the whole picture does."""
 
 
+def seen_part(height: int, width: int, zoom: float = 1.0) -> tuple[slice, slice]:
+    """The rows and columns of a picture of this size that `square` shows to the network."""
+    long = MAX_ASPECT * min(height, width)
+    tall, wide = max(1, round(zoom * min(height, long))), max(1, round(zoom * min(width, long)))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return slice(top, top + tall), slice(left, left + wide)
+
+
 def square(pixels: NDArray[np.uint8], side: int, zoom: float = 1.0) -> NDArray[np.uint8]:
     """RGB [H, W, 3] -> RGB [side, side, 3].
 
@@ -41,12 +49,7 @@ def square(pixels: NDArray[np.uint8], side: int, zoom: float = 1.0) -> NDArray[n
     at zoom 1 nothing at the rim of a dermatoscopic picture is lost, and training sees the same mild change of
     proportions.
     """
-    height, width = pixels.shape[:2]
-    long = MAX_ASPECT * min(height, width)
-    tall, wide = max(1, round(zoom * min(height, long))), max(1, round(zoom * min(width, long)))
-    top, left = (height - tall) // 2, (width - wide) // 2
-    part = pixels[top : top + tall, left : left + wide]
-    image = Image.fromarray(np.ascontiguousarray(part))
+    image = Image.fromarray(np.ascontiguousarray(pixels[seen_part(*pixels.shape[:2], zoom)]))
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
