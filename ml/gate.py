@@ -7,52 +7,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import laplace
 from scipy.optimize import minimize
 
 from ml.calibration import softmax
+from ml.gate_quality import blank, fault, quality_limits
 from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
-from ml.transforms.serving import square
 
 Floats = NDArray[np.float64]
 
 KINDS = (USABLE, NOT_DERMATOSCOPIC, NOT_SKIN)
 """The classes of the gate's own small head."""
-QUALITY_SIDE = 256
-MIN_SIDE = 100
-"""Shorter side, in pixels, under which there is too little to see."""
 CLEARLY = 0.5
-"""Probability from which a badly exposed picture is called what it shows instead of badly exposed."""
-FLAT_CONTRAST = 4.0
-"""Standard deviation of luma, in grey levels, under which a picture is blank."""
+"""Probability from which a picture of poor quality is called what it shows instead of poor."""
 NEIGHBOURS = 8
 BANK_SIZE = 1500
 COMPONENTS = 48
 HELD_OUT = 0.3
 """Share of the pictures of other things that is kept from the fit, for measuring the gate."""
-
-# The quantile of the training pictures beyond which a quality score is out of bounds, and the room given beyond it.
-QUALITY_QUANTILE = 0.002
-QUALITY_MARGIN = 0.25
-LUMA = np.array([0.299, 0.587, 0.114])
-
-
-def quality_scores(pixels: NDArray[np.uint8]) -> dict[str, float]:
-    """What can be measured of an RGB picture [H, W, 3] without a network.
-
-    `short_side` in pixels; `brightness` (mean luma, 0..255); `contrast` (its standard deviation); `sharpness`, the
-    standard deviation of the Laplacian of luma over `contrast`, at 256 x 256 pixels (after Pech-Pacheco et al. 2000,
-    "Diatom autofocusing in brightfield microscopy", made independent of contrast).
-    """
-    luma = square(pixels, QUALITY_SIDE).astype(np.float64) @ LUMA
-    contrast = float(luma.std())
-    return {
-        "short_side": float(min(pixels.shape[:2])),
-        "brightness": float(luma.mean()),
-        "contrast": contrast,
-        "sharpness": float(laplace(luma).std() / max(contrast, 1.0)),
-    }
-
 
 @dataclass(frozen=True)
 class GateModel:
@@ -67,18 +38,17 @@ class GateModel:
         Pictures that are clearly something else are named so first: a dark cat is a cat.
         """
         scores = {name: round(value, 4) for name, value in {**scores, **self.feature_scores(features)}.items()}
-        if scores["contrast"] < FLAT_CONTRAST:
-            return Gate.refused(NOT_SKIN, "low_contrast", scores)
-        if scores["short_side"] < MIN_SIDE:
-            return Gate.refused(POOR_QUALITY, "too_small", scores)
-        quality = self._quality(scores)
+        empty = blank(scores)
+        if empty is not None:
+            return Gate.refused(NOT_SKIN, empty.reason, scores, empty.limit)
+        poor = fault(scores, self.limits)
         other = NOT_SKIN if scores[NOT_SKIN] >= scores[NOT_DERMATOSCOPIC] else NOT_DERMATOSCOPIC
-        if quality in ("too_dark", "too_bright") and scores[other] < CLEARLY:
-            return Gate.refused(POOR_QUALITY, quality, scores)
+        if poor is not None and (poor.reason == "too_small" or scores[other] < CLEARLY):
+            return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
         if scores[USABLE] < self.limits[USABLE]:
             return Gate.refused(other, other, scores)
-        if quality is not None:
-            return Gate.refused(POOR_QUALITY, quality, scores)
+        if poor is not None:
+            return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
         if scores["novelty"] > self.limits["novelty"]:
             return Gate.refused(NOT_SKIN, "not_skin", scores)
         return Gate(USABLE, scores=scores)
@@ -97,14 +67,6 @@ class GateModel:
             return {"novelty": novelty, USABLE: 1.0, NOT_DERMATOSCOPIC: 0.0, NOT_SKIN: 0.0}
         logits = unit @ self.arrays["head_weight"].T.astype(np.float64) + self.arrays["head_bias"]
         return {"novelty": novelty, **dict(zip(KINDS, map(float, softmax(logits)[0]), strict=True))}
-
-    def _quality(self, scores: dict[str, float]) -> str | None:
-        bounds = (
-            ("too_dark", scores["brightness"] < self.limits["brightness_low"]),
-            ("too_bright", scores["brightness"] > self.limits["brightness_high"]),
-            ("blur", scores["sharpness"] < self.limits["sharpness"]),
-        )
-        return next((reason for reason, beyond in bounds if beyond), None)
 
 
 def is_held_out(name: str) -> bool:
@@ -165,17 +127,6 @@ def fit_gate(
         limits[USABLE] = min(0.5, float(np.quantile(usable, refused)))
     limits.update(quality_limits(qualities))
     return arrays, {"limits": limits, "accepts": USABLE, "fitted_on": {k: len(v) for k, v in others.items()}}
-
-
-def quality_limits(qualities: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Bounds of brightness and sharpness: quantiles of the training pictures, with some room beyond."""
-    brightness = np.array([scores["brightness"] for scores in qualities])
-    sharpness = np.array([scores["sharpness"] for scores in qualities])
-    return {
-        "brightness_low": float(np.quantile(brightness, QUALITY_QUANTILE) * (1 - QUALITY_MARGIN)),
-        "brightness_high": float(min(250.0, np.quantile(brightness, 1 - QUALITY_QUANTILE) + 10.0)),
-        "sharpness": float(np.quantile(sharpness, QUALITY_QUANTILE) * (1 - QUALITY_MARGIN)),
-    }
 
 
 def fit_softmax(points: Floats, kinds: NDArray[np.int64], classes: int, penalty: float = 1e-3) -> tuple[Floats, Floats]:

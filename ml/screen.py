@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ml.bundle import Bundle
 from ml.calibration import named_class
 from ml.errors import BundleError
-from ml.gate import GateModel, quality_scores
+from ml.gate import GateModel
+from ml.gate_quality import quality_scores
 from ml.labels import Status
 from ml.predict import Classifier, Prediction
 from ml.screening import NOT_DERMATOSCOPIC, USABLE, Evidence, Gate, Screening, decide_status

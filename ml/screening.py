@@ -26,25 +26,36 @@ TIPS = {
     "low_contrast": "photograph_the_lesion",
     "hair": "part_the_hair",
 }
+MEASURES = {
+    "blur": "sharpness",
+    "too_dark": "brightness",
+    "too_bright": "brightness",
+    "too_small": "short_side",
+    "low_contrast": "contrast",
+    "hair": "hair",
+}
+"""The score that decides each reason which rests on a single number."""
 
 
 @dataclass(frozen=True)
 class Gate:
     """Whether a photo can be answered at all.
 
-    `verdict` is one of `VERDICTS`; `reason` and `tip` are stable codes (None when usable); `scores` holds the
-    measured numbers behind the verdict, by name.
+    `verdict` is one of `VERDICTS`; `reason` and `tip` are stable codes: a usable photo has no reason, but may have a
+    tip for the next one. `scores` holds the measured numbers behind the verdict, by name; `limit` is the bound that
+    `MEASURES[reason]` missed, None where no single number decided.
     """
 
     verdict: str
     reason: str | None = None
     tip: str | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    limit: float | None = None
 
     @classmethod
-    def refused(cls, verdict: str, reason: str, scores: dict[str, float]) -> "Gate":
+    def refused(cls, verdict: str, reason: str, scores: dict[str, float], limit: float | None = None) -> "Gate":
         """A refusal for `reason`, with the tip that belongs to it."""
-        return cls(verdict, reason, TIPS[reason], scores)
+        return cls(verdict, reason, TIPS[reason], scores, limit)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.manifest import Dataset, read_image
-from ml.gate import GateModel, fit_gate, is_held_out, quality_scores
+from ml.gate import GateModel, fit_gate, is_held_out
+from ml.gate_quality import quality_scores
 from ml.screening import NOT_SKIN
 from ml.training.loop import Run, network_answers
 from ml.training.negatives import Picture, generated, read_negatives, varied, varied_copies

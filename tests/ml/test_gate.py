@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from ml.data.drawn import draw_lesion
-from ml.gate import KINDS, GateModel, fit_gate, neighbour_distance, quality_scores
+from ml.gate import KINDS, GateModel, fit_gate, neighbour_distance
+from ml.gate_quality import quality_scores
 from ml.screening import TIPS
 from ml.training.negatives import generated, varied
 

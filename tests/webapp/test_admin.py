@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from ml.gate import KINDS, quality_scores
+from ml.gate import KINDS
+from ml.gate_quality import quality_scores
 from ml.screening import TIPS, VERDICTS
 from webapp.admin import words
 from webapp.database import write_transaction
