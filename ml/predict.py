@@ -100,20 +100,23 @@ class Classifier:
     def _part(self, images: Sequence[NDArray[np.uint8]], heatmaps: bool) -> Prediction:
         answers = [member.ask(images, heatmaps) for member in self._members]
         logits = [np.mean([view.logits for view in given], axis=0) for given in answers]
-        mean = logits[0] if len(logits) == 1 else self._combined(logits)
+        mean = logits[0]
+        if len(self._members) > 1:
+            pairs = zip(self._members, logits, strict=True)
+            mean = combined([member.calibration.probabilities(own.astype(np.float64)) for member, own in pairs])
         probabilities = self._calibration.probabilities(mean.astype(np.float64))
         predicted = named_class(probabilities, self._priors, self.card.prior_power)
         maps = None
         if heatmaps:
-            pairs = zip(self._members, answers, strict=True)
-            maps = np.mean([member.heatmaps(given, predicted) for member, given in pairs], axis=0)
+            looked = zip(self._members, answers, strict=True)
+            maps = np.mean([member.heatmaps(given, predicted) for member, given in looked], axis=0)
         return Prediction(mean, probabilities, predicted, answers[0][0].features, maps)
 
-    def _combined(self, logits: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        pairs = zip(self._members, logits, strict=True)
-        given = [member.calibration.probabilities(own.astype(np.float64)) for member, own in pairs]
-        mean: NDArray[np.float32] = np.mean(np.log(np.maximum(given, 1e-12)), axis=0).astype(np.float32)
-        return mean
+
+def combined(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """The calibrated probabilities [B, C] of several networks -> logits [B, C]: the mean of their logarithms."""
+    mean: NDArray[np.float32] = np.mean(np.log(np.maximum(probabilities, 1e-12)), axis=0).astype(np.float32)
+    return mean
 
 
 def _calibration(bundle: Bundle) -> Calibration:

@@ -73,11 +73,12 @@ def _init_pages(app: Flask) -> None:
 
 
 def _init_commands(app: Flask) -> None:
-    from webapp.cli import data, evaluate, predict, screenings, settings, train, users
+    from webapp.cli import data, ensemble, evaluate, predict, screenings, settings, train, users
 
     for command in (
         data.data_cli,
         train.train_command,
+        ensemble.ensemble_command,
         evaluate.evaluate_command,
         predict.predict_command,
         users.users,

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import metrics
 from ml.architectures import find_architecture
 from ml.bundle import Bundle, Card, is_bundle, load_bundle, save_bundle
-from ml.calibration import fit_calibration, fit_prior_power, fit_thresholds, named_class
 from ml.data.loader import decoded
 from ml.data.manifest import Dataset
 from ml.files import sha256_file
 from ml.labels import Taxonomy
+from ml.similar import CaseRecord, fit_case_index
 from ml.training.checkpoint import Progress
+from ml.training.choices import fix_choices
 from ml.training.config import TrainingConfig
 from ml.training.gate_fit import fit_run_gate
 from ml.training.loop import Run, network_answers
@@ -32,18 +32,9 @@ def finish(
     """Fix every choice on the validation split and write the bundle `folder` (NAME/VERSION)."""
     config, labels = run.config, run.validation.labels
     logits = _validation_logits(run, dataset)
-    calibration = fit_calibration(logits, labels)
-    probabilities = calibration.probabilities(logits)
     counts = np.bincount(run.training.labels, minlength=run.classes).astype(np.float64)
     priors = counts / counts.sum()
-    power = fit_prior_power(probabilities, labels, priors)
-    malignant = list(taxonomy.malignant)
-    risk = probabilities[:, malignant].sum(axis=1)
-    points = config.operating_points
-    thresholds = None
-    if malignant:
-        thresholds = fit_thresholds(risk, np.isin(labels, malignant), points.sensitivity, points.missed)
-    named = metrics.confusion_matrix(labels, named_class(probabilities, priors, power), run.classes)
+    chosen = fix_choices(logits, labels, priors, taxonomy, config.operating_points)
     architecture = find_architecture(config.architecture)
     card = Card(
         name=folder.parent.name,
@@ -54,21 +45,15 @@ def finish(
         image_size=config.serving_size or config.image_size,
         mean=architecture.mean,
         std=architecture.std,
-        calibration={"temperature": calibration.temperature, "bias": list(calibration.bias)},
-        thresholds=thresholds,
+        calibration=chosen.calibration,
+        thresholds=chosen.thresholds,
         class_priors=tuple(float(p) for p in priors),
-        prior_power=power,
+        prior_power=chosen.prior_power,
         test_time_views=config.test_time_views,
         preprocessing=PREPROCESSING,
         training={"config": _public(config), "progress": vars(progress)},
         data=dataset.fingerprint(),
-        validation={
-            "images": len(labels),
-            "accuracy": float(metrics.accuracy(named)),
-            "balanced_accuracy": float(metrics.balanced_accuracy(named)),
-            "macro_auroc": float(metrics.macro_auroc(labels, probabilities)),
-            "expected_calibration_error": float(metrics.expected_calibration_error(labels, probabilities)),
-        },
+        validation=chosen.validation,
         lineage=_lineage(config),
         licence=LICENCE,
         intended_use=INTENDED_USE,
@@ -78,7 +63,18 @@ def finish(
     arrays, gate = fit_run_gate(run, dataset, negatives)
     card = replace(card, gate=gate)
     weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
-    return save_bundle(folder, card, weights, arrays)
+    return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays))
+
+
+def _cases(
+    run: Run, dataset: Dataset, gate: dict[str, NDArray[np.float32]]
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The index of confirmed cases: every training picture as the finished model sees it, by name and diagnosis."""
+    records, size = dataset.split("train"), run.validation.images.shape[1]
+    images = decoded(records, size, dataset.folder / "cache", run.progress_bar)
+    features = network_answers(run, run.network, images)[1]
+    cases = [CaseRecord(r.path.stem, r.lesion_id, r.label, r.diagnosis_method) for r in records]
+    return fit_case_index(gate, features, cases)
 
 
 def _validation_logits(run: Run, dataset: Dataset) -> NDArray[np.float64]:

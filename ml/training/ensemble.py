@@ -1,0 +1,99 @@
+"""Several trained bundles as one: their answers averaged, and every choice fixed anew on the validation split."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from tqdm import tqdm
+
+from ml.bundle import CASES, WEIGHTS, Bundle, member_prefix, save_bundle
+from ml.data.manifest import Dataset, load_dataset, read_image
+from ml.errors import TrainingError
+from ml.labels import load_taxonomy
+from ml.predict import Classifier, combined
+from ml.training.choices import fix_choices
+from ml.training.config import OperatingPoints
+
+log = logging.getLogger("lesion_lens.train")
+
+BATCH_SIZE = 16
+MAX_SIDE = 2400  # pixels; larger pictures are shrunk, as those that people upload are
+
+
+def make_ensemble(
+    members: Sequence[Bundle], data: Path, folder: Path, points: OperatingPoints, *, progress: bool = True
+) -> Bundle:
+    """Write the ensemble of `members` to `folder` (NAME/VERSION): a bundle like any other.
+
+    Its logits are the mean of the members' calibrated log-probabilities (Lakshminarayanan, Pritzel, Blundell 2017,
+    "Simple and scalable predictive uncertainty estimation using deep ensembles", average networks in this way).
+    Calibration, thresholds and naming power are fitted on the validation split of the prepared data in `data`, which
+    must be the one that all members were trained with, or one member would be judged on pictures that it learnt from.
+    The gate, the features and the confirmed cases are those of the first member.
+    Raises TrainingError where the members do not belong together or to that data.
+    """
+    dataset = load_dataset(data)
+    _check(members, dataset)
+    first = members[0].card
+    taxonomy, records = load_taxonomy(first.label_set), dataset.split("val")
+    labels = np.array([taxonomy.index(record.label) for record in records], np.int64)
+    card = replace(
+        first,
+        name=folder.parent.name,
+        version=folder.name,
+        members=tuple(asdict(member.card) for member in members),
+        training={"members": [f"{member.card.name}@{member.card.version}" for member in members]},
+        lineage=(),
+    )
+    weights, gate = dict[str, NDArray[Any]](), dict[str, NDArray[Any]]()
+    for index, member in enumerate(members):
+        weights |= {member_prefix(index) + name: value for name, value in load_file(member.path / WEIGHTS).items()}
+        gate |= {member_prefix(index) + name: value for name, value in member.gate_arrays().items()}
+    logits = _logits(members, dataset, progress)
+    chosen = fix_choices(logits, labels, np.asarray(first.class_priors), taxonomy, points)
+    card = replace(
+        card,
+        calibration=chosen.calibration,
+        thresholds=chosen.thresholds,
+        prior_power=chosen.prior_power,
+        validation=chosen.validation,
+    )
+    log.info("Validation: %s", card.validation)
+    return save_bundle(folder, card, weights, gate, _cases(members[0]))
+
+
+def _cases(bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+    path = bundle.path / CASES
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _logits(members: Sequence[Bundle], dataset: Dataset, progress: bool) -> NDArray[np.float64]:
+    """The ensemble's logits [N, C] of the validation pictures, as serving computes them."""
+    classifiers, records = [Classifier(member) for member in members], dataset.split("val")
+    found = []
+    for start in tqdm(range(0, len(records), BATCH_SIZE), desc="validation", disable=not progress):
+        photos = [read_image(record, MAX_SIDE) for record in records[start : start + BATCH_SIZE]]
+        found.append(combined([classifier.predict(photos).probabilities for classifier in classifiers]))
+    return np.concatenate(found).astype(np.float64)
+
+
+def _check(members: Sequence[Bundle], dataset: Dataset) -> None:
+    if len(members) < 2:
+        raise TrainingError("An ensemble needs at least two models.")
+    if any(member.card.members for member in members):
+        raise TrainingError("A member of an ensemble cannot be an ensemble; name its networks one by one.")
+    digests = dataset.fingerprint()["split_digests"]
+    for member in members:
+        if member.card.classes != dataset.classes:
+            raise TrainingError(f"The model {member.card.name} has other classes than the data.")
+        if member.card.data.get("split_digests") != digests:
+            raise TrainingError(f"The model {member.card.name} was trained on other data, or on another split of it.")
