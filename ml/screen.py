@@ -79,28 +79,12 @@ class Screener:
             for p, verdict in zip(prediction.probabilities, gates, strict=True)
         ]
 
-    def judge(self, photos: Sequence[NDArray[np.uint8]], prediction: Prediction) -> list[Screening]:
-        """Gate and status of photos whose answers are there already, in order; `seconds` holds the gate's alone."""
-        started = time.perf_counter()
-        gates = [
-            self._gate.judge(quality_scores(photo), features)
-            for photo, features in zip(photos, prediction.features, strict=True)
-        ]
-        seconds = {"decode": 0.0, "gate": round((time.perf_counter() - started) / len(photos), 4), "network": 0.0}
-        return [
-            replace(self._answer(p, verdict), seconds=seconds)
-            for p, verdict in zip(prediction.probabilities, gates, strict=True)
-        ]
-
     def _screened(self, photos: Sequence[NDArray[np.uint8]], *, heatmaps: bool) -> list[tuple[Screening, Evidence]]:
         started = time.perf_counter()
         prediction = self.classifier.predict(photos, heatmaps=heatmaps)
         network = round((time.perf_counter() - started) / len(photos), 4)
-        views = self.judge(photos, prediction)
-        return [
-            (replace(view, seconds={**view.seconds, "network": network}), self._evidence(view, prediction, row))
-            for row, view in enumerate(views)
-        ]
+        views = [replace(view, seconds={**view.seconds, "network": network}) for view in self.judge(photos, prediction)]
+        return [(view, self._evidence(view, prediction, row)) for row, view in enumerate(views)]
 
     def _evidence(self, view: Screening, prediction: Prediction, row: int) -> Evidence:
         if view.predicted is None:
