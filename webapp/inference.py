@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,11 @@ from ml.errors import BundleError
 from webapp.config import Config
 
 if TYPE_CHECKING:
+    from ml.bundle import Bundle
     from ml.screen import Screener
+    from ml.similar import CaseIndex
 
+log = logging.getLogger(__name__)
 
 KEPT_LOADED = 2
 """Models held in memory: the one that answers, and the one before it or another one that was asked for."""
@@ -23,6 +28,14 @@ KEPT_LOADED = 2
 
 class Busy(Exception):
     """The model is in use and did not become free in time."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a model's bundle tells about its answers: its card and, where it keeps them, its confirmed cases."""
+
+    bundle: Bundle
+    cases: CaseIndex | None
 
 
 class Models:
@@ -33,6 +46,7 @@ class Models:
         self._loading = threading.Lock()
         self._turn = threading.Lock()
         self._screeners: dict[Path, Screener] = {}
+        self._references: dict[tuple[str, str], Reference | None] = {}
 
     def get(self, label_set: str | None = None, version: str | None = None) -> Screener:
         """The screener for a label set (the configured model's when None), loaded when needed.
@@ -58,6 +72,33 @@ class Models:
         if label_set not in (None, screener.card.label_set):
             raise BundleError(f"No model answers for label set '{label_set}'.")
         return screener
+
+    def reference(self, name: str, version: str) -> Reference | None:
+        """What the bundle NAME@VERSION, which need not be the one that answers now, tells about its answers.
+
+        None where it is gone or damaged: an old answer stays readable without its model. Looked for once.
+        """
+        key = (name, version)
+        with self._loading:
+            if key not in self._references:
+                self._references[key] = self._read_reference(name, version)
+                for old in list(self._references)[:-KEPT_LOADED]:
+                    del self._references[old]
+            return self._references[key]
+
+    def _read_reference(self, name: str, version: str) -> Reference | None:
+        from ml.bundle import CASES, DEFAULT_MODEL, find_bundle, load_bundle
+        from ml.similar import CaseIndex
+
+        for place in (f"{name}@{version}", self._config.model or str(DEFAULT_MODEL)):
+            try:
+                bundle = load_bundle(find_bundle(place, self._config.models))
+                if (bundle.card.name, bundle.card.version) == (name, version):
+                    cases = bundle.path / CASES
+                    return Reference(bundle, CaseIndex.load(cases) if cases.exists() else None)
+            except BundleError as error:
+                log.info("%s@%s: %s", name, version, error)
+        return None
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -1,12 +1,16 @@
 """One screening with everything that is stored of it."""
 
+from dataclasses import dataclass
+
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from ml.labels import load_taxonomy
-from webapp.admin import words
+from ml.labels import Taxonomy, load_taxonomy
+from webapp.admin import similar, words
 from webapp.admin.blueprint import blueprint
+from webapp.admin.gate_table import gate_table
 from webapp.extensions import db
+from webapp.inference import Reference, get_models
 from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.photos import get_photos
 from webapp.responses import jpeg
@@ -19,7 +23,47 @@ def case(screening_id: int) -> ResponseReturnValue:
     if row is None:
         abort(404)
     taxonomy = load_taxonomy(row.label_set) if row.label_set else None
-    return render_template("admin/case.html", row=row, taxonomy=taxonomy, words=words)
+    reference = get_models().reference(row.model_name, row.model_version or "") if row.model_name else None
+    gates = [photo.answer["gate"] for photo in row.photos if photo.answer] or ([row.gate] if row.gate else [])
+    return render_template(
+        "admin/case.html",
+        row=row,
+        taxonomy=taxonomy,
+        words=words,
+        reference=reference,
+        measured=gate_table(gates, reference.bundle.card if reference else None),
+        similar=_similar(row, reference, taxonomy),
+        scanned=similar.SCANNED,
+    )
+
+
+@dataclass(frozen=True)
+class Similar:
+    """What lies near one photo; `complete` is false where the history was too long to be searched to its end."""
+
+    photo: PhotoRow
+    confirmed: similar.Confirmed | None
+    own: tuple[similar.OwnCase, ...]
+    complete: bool
+
+
+def _similar(row: ScreeningRow, reference: Reference | None, taxonomy: Taxonomy | None) -> list[Similar]:
+    """The similar cases of each photo that was answered, in order."""
+    features = [(photo, similar.photo_features(photo)) for photo in row.photos]
+    known = [(photo, found) for photo, found in features if found is not None]
+    if not known or taxonomy is None:
+        return []
+    index = reference.cases if reference else None
+    history = similar.read_history(row, len(known[0][1]))
+    return [
+        Similar(
+            photo,
+            similar.confirmed_cases(index, found, taxonomy) if index else None,
+            similar.own_cases(history, found),
+            history.complete,
+        )
+        for photo, found in known
+    ]
 
 
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>")

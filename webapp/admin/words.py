@@ -1,6 +1,12 @@
 """What the codes of a stored answer are called on the case page. A code without a word here is shown as it is."""
 
+from flask_babel import format_decimal
+
 from webapp.i18n import gettext as _
+from webapp.i18n import percent
+
+CLOSE, FAR = 0.25, 0.02
+"""Closeness from which the nearest confirmed case is called close, and below which none is."""
 
 
 def verdict(code: str) -> str:
@@ -42,6 +48,57 @@ def score(code: str) -> str:
         "not_skin": _("Looks like something other than skin"),
     }
     return words.get(code, code)
+
+
+def score_meaning(code: str) -> str:
+    """What a number of the gate tells, in one sentence; nothing for one that has no sentence here."""
+    meanings = {
+        "short_side": _("Smaller pictures hold too little to judge."),
+        "brightness": _("Mean lightness of the whole picture: 0 is black, 255 is white."),
+        "contrast": _("How far the lightness varies; a blank picture has hardly any."),
+        "sharpness": _("Strength of fine edges against the overall contrast; blur lowers it."),
+        "novelty": _("Mean distance to the nearest training pictures, as the model sees them; large means unlike any."),
+        "usable": _("Probability; below the limit, the photo is taken for the likelier of the other two kinds."),
+        "not_dermatoscopic": _("Probability; it names the reason when a photo is refused."),
+        "not_skin": _("Probability; it names the reason when a photo is refused."),
+    }
+    return meanings.get(code, "")
+
+
+def confirmed_by(code: str) -> str:
+    """How the diagnosis of a training case was confirmed."""
+    words = {
+        "histo": _("Tissue sample"),
+        "follow_up": _("Follow-up"),
+        "consensus": _("Consensus of experts"),
+        "confocal": _("Confocal microscopy"),
+        "": _("Not stated"),
+    }
+    return words.get(code, code)
+
+
+def distance(value: float) -> str:
+    """A distance between pictures, with one decimal."""
+    return str(format_decimal(value, "#,##0.0"))
+
+
+def closeness(share: float) -> str:
+    """How near the closest confirmed case lies, by its closeness (see ml.similar.Neighbour)."""
+    if share >= CLOSE:
+        return _(
+            "The nearest one is close: %(share)s of the confirmed cases lie farther from their own nearest neighbour.",
+            share=percent(share),
+        )
+    if share >= FAR:
+        return _(
+            "The nearest one is at some distance: only %(share)s of the confirmed cases lie farther from their own "
+            "nearest neighbour.",
+            share=percent(share),
+        )
+    return _(
+        "No confirmed case is close: hardly any of them lies so far from its own nearest neighbour. "
+        "Do not read much into the list."
+    )
 
 
 def state(code: str) -> str:
