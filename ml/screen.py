@@ -44,13 +44,15 @@ class Screener:
 
         The probabilities of the usable photos are averaged. The lesion's status is the most severe that the average
         or any single usable photo supports; without a usable photo it is refused, for the first photo's reason.
+        Photos that are answered with a caution count only where no photo is usable without one.
         Raises ValueError for no photo or too many.
         """
         if not 1 <= len(photos) <= MAX_PHOTOS:
             raise ValueError(f"one to {MAX_PHOTOS} photos, not {len(photos)}")
         pairs = self._screened(photos, heatmaps=True)
         views, evidence = tuple(view for view, _ in pairs), tuple(found for _, found in pairs)
-        usable = [view for view in views if view.gate.verdict in self._answered]
+        answered = [view for view in views if view.gate.verdict in self._answered]
+        usable = [view for view in answered if view.gate.verdict == USABLE] or answered
         seconds = {name: round(sum(view.seconds[name] for view in views), 4) for name in views[0].seconds}
         if len(usable) < 2:
             lesion = usable[0] if usable else views[0]

@@ -1,5 +1,6 @@
 """The Screener: its contract, its decision about risk, and several photos of one lesion."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 
 from ml.bundle import Bundle
+from ml.gate import GateModel
 from ml.labels import Status
 from ml.predict import HEATMAP_SIDE
 from ml.screen import SEVERITY, Screener
 from ml.screening import USABLE, Gate, Screening
 
 Draw = Callable[..., np.ndarray]
+MALIGNANT = ("akiec", "bcc", "mel")
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,117 @@ def test_several_photos_are_averaged_and_the_most_severe_status_stands(
         assert found.features is not None
         assert found.heatmap.shape == (HEATMAP_SIDE, HEATMAP_SIDE)
         assert found.heatmap.max() == 255
+
+
+def two_harmless_and_one_risky(usable: list[tuple[np.ndarray, Screening]]) -> list[tuple[np.ndarray, float]]:
+    """The two photos of least malignant risk whose top class is harmless, and the one of highest risk, with risks."""
+    found = []
+    for photo, answer in usable:
+        probabilities = answer.probabilities or {}
+        found.append(
+            (photo, sum(probabilities[code] for code in MALIGNANT), max(probabilities, key=probabilities.__getitem__))
+        )
+    found.sort(key=lambda one: one[1])
+    harmless = [one for one in found if one[2] not in MALIGNANT]
+    return [(photo, risk) for photo, risk, _ in (*harmless[:2], found[-1])]
+
+
+def test_one_malignant_view_stands_against_two_benign_ones(
+    tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]]
+) -> None:
+    (first, low), (second, other), (third, high) = two_harmless_and_one_risky(usable)
+    mean = (low + other + high) / 3
+    assert max(low, other) < mean < high
+    malignant = (mean + high) / 2
+    levels = {"malignant": malignant, "uncertain": (mean + malignant) / 2}
+    screener = with_card(tiny_bundle, thresholds=levels, prior_power=0.0)
+    for photos in ([first, second, third], [third, first, second]):
+        answer, views, _ = screener.screen(photos)
+        assert sorted(view.status for view in views) == [Status.BENIGN, Status.BENIGN, Status.MALIGNANT]
+        assert answer.status is Status.MALIGNANT
+        assert answer.malignant_risk == pytest.approx(mean, abs=1e-3), "the number shown is that of the average"
+        assert answer.malignant_risk < levels["uncertain"]
+    benign, _, _ = screener.screen([first, second])
+    assert benign.status is Status.BENIGN
+
+
+def test_the_order_of_the_photos_changes_nothing(
+    screener: Screener, usable: list[tuple[np.ndarray, Screening]]
+) -> None:
+    photos = [usable[0][0], usable[-1][0], np.full((300, 400, 3), 128, np.uint8)]
+    answers = [screener.screen([photos[place] for place in order])[0] for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0))]
+    for answer in answers[1:]:
+        assert (answer.status, answer.predicted) == (answers[0].status, answers[0].predicted)
+        assert answer.probabilities == pytest.approx(answers[0].probabilities, abs=1e-4)
+
+
+def test_a_refused_view_has_no_say(screener: Screener, usable: list[tuple[np.ndarray, Screening]]) -> None:
+    grey = np.full((300, 400, 3), 128, np.uint8)
+    photo, alone = usable[0]
+    answer, views, _ = screener.screen([grey, photo, grey])
+    assert [view.status for view in views] == [Status.REFUSED, alone.status, Status.REFUSED]
+    assert (answer.status, answer.predicted, answer.gate.verdict) == (alone.status, alone.predicted, USABLE)
+    assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
+    refused, _, _ = screener.screen([grey, np.zeros((60, 60, 3), np.uint8)])
+    assert (refused.status, refused.probabilities) == (Status.REFUSED, None)
+    assert refused.gate.reason == "low_contrast"
+
+
+def test_an_average_that_is_named_malignant_is_uncertain_though_every_view_is_benign(
+    tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]]
+) -> None:
+    """Two views that each name another harmless class, and a malignant class that is second in both."""
+    codes = tiny_bundle.card.classes
+    rows = [(photo, np.array([(answer.probabilities or {})[code] for code in codes])) for photo, answer in usable]
+    malignant = [codes.index(code) for code in MALIGNANT]
+    harmless = [index for index in range(len(codes)) if index not in malignant]
+    best: tuple[float, Any] = (0.0, None)
+    for (photo, p), (other, q) in itertools.combinations(rows, 2):
+        for index in malignant:
+            # The weight of this class must lie between these, for the average to name it and for no view to do so.
+            low = (p + q)[harmless].max() / (p + q)[index]
+            high = min(p[harmless].max() / p[index], q[harmless].max() / q[index])
+            if high / low > best[0]:
+                best = (high / low, (photo, other, index, np.sqrt(low * high)))
+    assert best[0] > 1.02
+    photo, other, index, weight = best[1]
+    # The other malignant classes are kept from being named; a prior below 1 raises a class.
+    priors = [1e6 if place in malignant else 1.0 for place in range(len(codes))]
+    priors[index] = 1 / weight
+    levels = {"malignant": 0.9999, "uncertain": 0.999}
+    screener = with_card(tiny_bundle, thresholds=levels, prior_power=1.0, class_priors=tuple(priors))
+    answer, views, _ = screener.screen([photo, other])
+    assert [view.status for view in views] == [Status.BENIGN, Status.BENIGN]
+    assert answer.predicted == codes[index]
+    assert answer.malignant_risk is not None
+    assert answer.malignant_risk < levels["uncertain"]
+    assert answer.status is Status.UNCERTAIN
+
+
+def test_views_with_a_caution_count_only_where_none_is_clear(
+    tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear, doubtful = usable[0][0], usable[-1][0][:-8]
+    height = float(min(doubtful.shape[:2]))
+
+    def judge(self: GateModel, scores: dict[str, float], features: np.ndarray) -> Gate:
+        caution = Gate.refused("not_dermatoscopic", "not_dermatoscopic", scores)
+        return caution if scores["short_side"] == height else Gate(USABLE, scores=scores)
+
+    monkeypatch.setattr(GateModel, "judge", judge)
+    screener = Screener(tiny_bundle, answer_not_dermatoscopic=True)
+    answer, views, _ = screener.screen([doubtful, clear])
+    assert answer.gate.verdict == USABLE
+    assert answer.probabilities == views[1].probabilities
+    assert answer.status is views[1].status
+    answer, views, _ = screener.screen([doubtful, doubtful])
+    assert answer.gate.verdict == "not_dermatoscopic"
+    assert answer.probabilities == pytest.approx(views[0].probabilities, abs=1e-5)
+
+
+def test_every_answered_status_has_its_rank() -> None:
+    assert set(SEVERITY) == set(Status) - {Status.REFUSED}
+    assert SEVERITY[-1] is Status.MALIGNANT
 
 
 def test_a_batch_answers_as_single_photos_do(screener: Screener, usable: list[tuple[np.ndarray, Screening]]) -> None:
