@@ -11,6 +11,7 @@ from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
 from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
+from ml.preprocess import Preprocessing, prepared
 from ml.runtime import Answers, TorchRuntime
 from ml.transforms.serving import VIEWS, View, normalise, square, turned
 
@@ -38,14 +39,16 @@ class _Member:
     def __init__(self, bundle: Bundle, device: str):
         self.card = bundle.card
         self.views = VIEWS[bundle.card.test_time_views]
+        self.steps = Preprocessing.from_card(bundle.card.preprocessing)
         self.runtime = TorchRuntime(bundle, device)
         self.head = self.runtime.head()
         self.calibration = _calibration(bundle)
 
     def ask(self, images: Sequence[NDArray[np.uint8]], maps: bool) -> list[Answers]:
         """Images [H, W, 3] -> the network's answers to each of its views, in their order."""
+        ready = [prepared(image, self.steps) for image in images]
         squares = {
-            zoom: np.stack([square(image, self.card.image_size, zoom) for image in images])
+            zoom: np.stack([square(image, self.card.image_size, zoom) for image in ready])
             for zoom in {view.zoom for view in self.views}
         }
         return [

@@ -72,37 +72,8 @@ def train(
             f"The data set was prepared for {dataset.label_set} ({', '.join(dataset.classes)}), "
             f"not for {taxonomy.name} ({', '.join(taxonomy.codes)}). Prepare it again with --label-set {taxonomy.name}."
         )
-    device = choose_device(config.device)
-    torch.set_float32_matmul_precision("medium")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
-    training = _training_images(config, dataset, taxonomy, progress_bar)
-    normalise = Normaliser(*_statistics(config), device)
-    weights = class_weights(training.labels, len(taxonomy.labels), config.class_weights)
-    run = Run(
-        config=config,
-        folder=run_folder,
-        network=_network(config, taxonomy, resume).to(device),
-        normalise=normalise,
-        training=training,
-        validation=_validation_images(config, dataset, taxonomy, progress_bar),
-        classes=len(taxonomy.labels),
-        loss=training_loss(config, weights.to(device)),
-        autocast=choose_precision(config.precision, device),
-        workers=default_workers(device.type) if config.workers < 0 else config.workers,
-        teacher=None
-        if config.teacher is None
-        else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, normalise),
-        progress_bar=progress_bar,
-        stop_after=stop_after,
-    )
-    if config.reset_batch_norm and not resume:
-        reestimate_batch_norm(run.network, _first_batches(run))
-    log.info(
-        "%s parameters on %s, %d training and %d validation images.",
-        f"{count_parameters(run.network):,}", device, len(training), len(run.validation.labels),
-    )  # fmt: skip
+    run = make_run(config, dataset, taxonomy, run_folder, resume=resume, progress_bar=progress_bar)
+    run.stop_after = stop_after
     if not resume:
         (run_folder / LAST).unlink(missing_ok=True)
     outcome = run_epochs(run, resume)
@@ -119,6 +90,53 @@ def train(
     if outcome.failure is not None:
         raise TrainingError(f"{outcome.failure} The run stopped; the best weights before that are in {bundle_folder}.")
     return bundle
+
+
+def make_run(
+    config: TrainingConfig,
+    dataset: Dataset,
+    taxonomy: Taxonomy,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress_bar: bool = True,
+) -> Run:
+    """Everything that the epochs need: images, network with its starting weights, loss. `folder` is the run's own.
+
+    Sets torch's number of threads, seed and precision of matrix products. With `resume` the network is left as built,
+    for the checkpoint to fill. Raises TrainingError, DatasetError or BundleError.
+    """
+    device = choose_device(config.device)
+    torch.set_float32_matmul_precision("medium")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    training = _training_images(config, dataset, taxonomy, progress_bar)
+    normalise = Normaliser(*_statistics(config), device)
+    weights = class_weights(training.labels, len(taxonomy.labels), config.class_weights)
+    run = Run(
+        config=config,
+        folder=folder,
+        network=_network(config, taxonomy, resume).to(device),
+        normalise=normalise,
+        training=training,
+        validation=_validation_images(config, dataset, taxonomy, progress_bar),
+        classes=len(taxonomy.labels),
+        loss=training_loss(config, weights.to(device)),
+        autocast=choose_precision(config.precision, device),
+        workers=default_workers(device.type) if config.workers < 0 else config.workers,
+        teacher=None
+        if config.teacher is None
+        else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, normalise),
+        progress_bar=progress_bar,
+    )
+    if config.reset_batch_norm and not resume:
+        reestimate_batch_norm(run.network, _first_batches(run))
+    log.info(
+        "%s parameters on %s, %d training and %d validation images.",
+        f"{count_parameters(run.network):,}", device, len(training), len(run.validation.labels),
+    )  # fmt: skip
+    return run
 
 
 def choose_device(name: str) -> torch.device:
@@ -183,14 +201,16 @@ def _labels(records: tuple[ImageRecord, ...], taxonomy: Taxonomy) -> NDArray[np.
 
 def _training_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> AugmentedImages:
     records = dataset.split("train")
-    images = decoded(records, round(CACHE_MARGIN * config.image_size), dataset.folder / "cache", progress)
+    side, cache = round(CACHE_MARGIN * config.image_size), dataset.folder / "cache"
+    images = decoded(records, side, cache, progress, preprocessing=config.preprocessing)
     transform = training_transform(config.augmentation, config.image_size)
     return AugmentedImages(images, _labels(records, taxonomy), transform, config.seed)
 
 
 def _validation_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> Split:
     records = dataset.split("val")
-    images = decoded(records, config.image_size, dataset.folder / "cache", progress)
+    cache = dataset.folder / "cache"
+    images = decoded(records, config.image_size, cache, progress, preprocessing=config.preprocessing)
     return Split(images, _labels(records, taxonomy))
 
 

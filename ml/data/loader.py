@@ -17,26 +17,35 @@ from tqdm import tqdm
 
 from ml.data.manifest import ImageRecord, read_image
 from ml.errors import DatasetError
+from ml.preprocess import Preprocessing, prepared
 from ml.transforms.serving import square
 
 CACHE_MARGIN = 1.25
 """Training images are cached this much larger than the network's input, so that crops keep their detail."""
 
+NO_STEPS = Preprocessing()
+
 
 def decoded(
-    records: Sequence[ImageRecord], side: int, cache: Path, progress: bool = True, zoom: float = 1.0
+    records: Sequence[ImageRecord],
+    side: int,
+    cache: Path,
+    progress: bool = True,
+    zoom: float = 1.0,
+    preprocessing: Preprocessing = NO_STEPS,
 ) -> NDArray[np.uint8]:
     """All pictures as one memory-mapped array uint8 [N, side, side, 3], made on first use and kept in `cache`.
 
     With `zoom` below 1 it is the central share of each side. The file's name is a digest of the pictures' own digests,
-    side and zoom, so a changed data set or size never meets a stale cache. Raises DatasetError where a picture cannot
-    be read or the cache cannot be written.
+    side, zoom and preprocessing, so a changed data set or size never meets a stale cache. Raises DatasetError where a
+    picture cannot be read or the cache cannot be written.
     """
-    key = hashlib.sha256(json.dumps([side, zoom, *(r.sha256 for r in records)]).encode()).hexdigest()[:24]
+    steps = [preprocessing.to_dict()] if preprocessing != NO_STEPS else []
+    key = hashlib.sha256(json.dumps([side, zoom, *steps, *(r.sha256 for r in records)]).encode()).hexdigest()[:24]
     path = cache / f"{key}.npy"
     if not path.exists():
         try:
-            _fill(path, records, side, zoom, progress)
+            _fill(path, records, side, zoom, preprocessing, progress)
         except OSError as error:
             reason = error.strerror or "the folder is not writable"
             raise DatasetError(f"The decoded images cannot be kept in {cache}: {reason}.") from error
@@ -44,12 +53,14 @@ def decoded(
     return array
 
 
-def _fill(path: Path, records: Sequence[ImageRecord], side: int, zoom: float, progress: bool) -> None:
+def _fill(
+    path: Path, records: Sequence[ImageRecord], side: int, zoom: float, preprocessing: Preprocessing, progress: bool
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3))
     for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
-        images[row] = square(read_image(record, 4 * side), side, zoom)
+        images[row] = square(prepared(read_image(record, 4 * side), preprocessing), side, zoom)
     images.flush()
     del images
     partial.replace(path)

@@ -5,11 +5,13 @@ from typing import Any
 
 from ml.architectures import DEFAULT_ARCHITECTURE, find_architecture
 from ml.errors import TrainingError
+from ml.preprocess import Preprocessing
 from ml.transforms.serving import VIEWS
 from ml.transforms.training import Augmentation
 
 SCHEDULES = ("plateau", "cosine")
 CLASS_WEIGHTS = ("sqrt", "inverse", "none")
+LOSSES = ("cross-entropy", "focal")
 PRECISIONS = ("auto", "float32", "bf16")
 
 
@@ -31,7 +33,8 @@ class TrainingConfig:
 
     `serving_size` is the input side of the finished bundle, where it differs from that of training: random crops make
     lesions look larger in training than in serving, which a somewhat larger input makes up for (Touvron, Vedaldi,
-    Douze, Jegou 2019, "Fixing the train-test resolution discrepancy").
+    Douze, Jegou 2019, "Fixing the train-test resolution discrepancy"). `focal_gamma` counts with the focal loss alone;
+    `mixup` and `cutmix` are the parameter of the beta distribution that shares are drawn from, 0 for neither.
     """
 
     label_set: str = "ham10000"
@@ -53,8 +56,11 @@ class TrainingConfig:
     patience: int = 5
     class_weights: str = "sqrt"
     balanced_sampling: bool = False
+    loss: str = "cross-entropy"
+    focal_gamma: float = 2.0
     label_smoothing: float = 0.05
     mixup: float = 0.0
+    cutmix: float = 0.0
     dropout: float = 0.5
     average_decay: float = 0.999
     reset_batch_norm: bool = False
@@ -69,6 +75,7 @@ class TrainingConfig:
     threads: int = 0
     workers: int = -1
     augmentation: Augmentation = field(default_factory=Augmentation)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
     operating_points: OperatingPoints = field(default_factory=OperatingPoints)
 
     def check(self) -> None:
@@ -77,6 +84,7 @@ class TrainingConfig:
         for name, value, allowed in (
             ("schedule", self.schedule, SCHEDULES),
             ("class weights", self.class_weights, CLASS_WEIGHTS),
+            ("loss", self.loss, LOSSES),
             ("precision", self.precision, PRECISIONS),
             ("set of views", self.test_time_views, tuple(VIEWS)),
         ):
@@ -86,8 +94,10 @@ class TrainingConfig:
             raise TrainingError("Training needs at least 1 epoch, a batch of 2 and images of 32 pixels.")
         if self.patience < 1 or not 0 <= self.distillation <= 1 or not 0 <= self.average_decay < 1:
             raise TrainingError("Patience must be at least 1, distillation in [0, 1], average decay in [0, 1).")
-        if min(self.head_rate, self.backbone_rate, self.early_rate) <= 0 or self.mixup < 0:
-            raise TrainingError("Learning rates must be above 0, and mixup at least 0.")
+        if min(self.head_rate, self.backbone_rate, self.early_rate) <= 0:
+            raise TrainingError("Learning rates must be above 0.")
+        if min(self.mixup, self.cutmix, self.focal_gamma) < 0:
+            raise TrainingError("Mixup, cutmix and the focal loss's gamma must be at least 0.")
         if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
             raise TrainingError("Dropout and label smoothing must lie in [0, 1).")
         if not 0 < self.operating_points.sensitivity < 1 or not 0 <= self.operating_points.missed < 1:

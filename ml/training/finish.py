@@ -50,7 +50,7 @@ def finish(
         class_priors=tuple(float(p) for p in priors),
         prior_power=chosen.prior_power,
         test_time_views=config.test_time_views,
-        preprocessing=PREPROCESSING,
+        preprocessing=config.preprocessing.for_card(PREPROCESSING),
         training={"config": _public(config), "progress": vars(progress)},
         data=dataset.fingerprint(),
         validation=chosen.validation,
@@ -71,7 +71,8 @@ def _cases(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The index of confirmed cases: every training picture as the finished model sees it, by name and diagnosis."""
     records, size = dataset.split("train"), run.validation.images.shape[1]
-    images = decoded(records, size, dataset.folder / "cache", run.progress_bar)
+    cache, steps = dataset.folder / "cache", run.config.preprocessing
+    images = decoded(records, size, cache, run.progress_bar, preprocessing=steps)
     features = network_answers(run, run.network, images)[1]
     cases = [CaseRecord(r.path.stem, r.lesion_id, r.label, r.diagnosis_method) for r in records]
     return fit_case_index(gate, features, cases)
@@ -81,7 +82,10 @@ def _validation_logits(run: Run, dataset: Dataset) -> NDArray[np.float64]:
     """Logits [N, C] of the validation images, averaged over the views that serving will average over."""
     views, size = VIEWS[run.config.test_time_views], run.validation.images.shape[1]
     records, cache = dataset.split("val"), dataset.folder / "cache"
-    images = {zoom: decoded(records, size, cache, run.progress_bar, zoom) for zoom in {view.zoom for view in views}}
+    images = {
+        zoom: decoded(records, size, cache, run.progress_bar, zoom, run.config.preprocessing)
+        for zoom in {view.zoom for view in views}
+    }
     found = [network_answers(run, run.network, turned(images[view.zoom], view))[0] for view in views]
     mean: NDArray[np.float64] = np.mean(found, axis=0)
     return mean

@@ -22,6 +22,7 @@ from ml.networks import Network
 from ml.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from ml.training.config import TrainingConfig
 from ml.training.history import Row, write_history
+from ml.training.mixing import mixed
 from ml.training.normaliser import Normaliser
 from ml.training.optimisation import Schedule, WeightAverage, make_optimiser
 from ml.training.teacher import Teacher
@@ -143,10 +144,7 @@ def _train_epoch(
     average: WeightAverage | None,
     epoch: int,
 ) -> tuple[float, float]:
-    """One pass over the training images: mean loss, and the last factor on the learning rates.
-
-    Mixup (Zhang, Cisse, Dauphin, Lopez-Paz 2018): each image is blended with another and learns both labels.
-    """
+    """One pass over the training images: mean loss, and the last factor on the learning rates."""
     # Dropout and drop-connect draw from the global stream; seeding it here is what lets a resumed run go on exactly.
     torch.manual_seed(run.config.seed * 100_003 + epoch)
     mixing = np.random.default_rng((run.config.seed, epoch))
@@ -159,10 +157,7 @@ def _train_epoch(
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * factor
         batch, targets = run.normalise(images), labels.to(run.normalise.device)
-        share, partner = 1.0, torch.arange(len(labels))
-        if run.config.mixup > 0:
-            share, partner = float(mixing.beta(run.config.mixup, run.config.mixup)), torch.randperm(len(labels))
-            batch = share * batch + (1 - share) * batch[partner]
+        batch, partner, share = mixed(batch, mixing, run.config.mixup, run.config.cutmix)
         with torch.autocast(run.normalise.device.type, run.autocast, enabled=run.autocast is not None):
             logits = run.network(batch)
         soft = None if run.teacher is None else run.teacher.logits(batch)

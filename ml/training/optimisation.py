@@ -31,7 +31,8 @@ def training_loss(config: TrainingConfig, weights: Tensor) -> Callable[[Tensor, 
     With a teacher: the usual cross-entropy mixed with the divergence from the teacher's softened probabilities
     (Hinton, Vinyals, Dean 2015, "Distilling the knowledge in a neural network", section 2).
     """
-    hard = nn.CrossEntropyLoss(weight=weights, label_smoothing=config.label_smoothing)
+    gamma = config.focal_gamma if config.loss == "focal" else 0.0
+    hard = FocalLoss(weights, config.label_smoothing, gamma)
     temperature, share = config.distillation_temperature, config.distillation
 
     def loss(logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
@@ -47,6 +48,29 @@ def training_loss(config: TrainingConfig, weights: Tensor) -> Callable[[Tensor, 
         return (1 - share) * plain + share * temperature**2 * soft
 
     return loss
+
+
+class FocalLoss(nn.Module):
+    """Cross-entropy times (1 - p)^gamma, p the probability of the true class, so that images that are told rightly
+    already count for little (Lin, Goyal, Girshick, He, Dollar 2017, "Focal loss for dense object detection"). With
+    gamma 0 it is torch's weighted cross-entropy with label smoothing: a mean weighted by class.
+    """
+
+    def __init__(self, weights: Tensor, label_smoothing: float, gamma: float):
+        super().__init__()
+        self.weights, self.gamma = weights, gamma
+        self.plain = nn.CrossEntropyLoss(weight=weights, label_smoothing=label_smoothing)
+        self.each = nn.CrossEntropyLoss(weight=weights, label_smoothing=label_smoothing, reduction="none")
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Logits [B, C] and labels [B] -> a scalar."""
+        if self.gamma == 0:
+            value: Tensor = self.plain(logits, labels)
+            return value
+        right = functional.softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
+        losses = (1 - right) ** self.gamma * self.each(logits, labels)
+        mean: Tensor = losses.sum() / self.weights[labels].sum()
+        return mean
 
 
 def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.AdamW:

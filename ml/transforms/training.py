@@ -1,7 +1,7 @@
 """Augmentation of training images (torchvision transforms v2), on uint8 tensors [3, C, C]."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,21 @@ class Augmentation:
     contrast: float = 0.2
     saturation: float = 0.2
     hue: float = 0.03
+
+
+_UNCHANGED = Augmentation(
+    flip=0.0, rotation=0.0, right_angles=False, crop_min=1.0, crop_aspect=1.0, brightness=0.0, contrast=0.0,
+    saturation=0.0, hue=0.0,
+)  # fmt: skip
+STRENGTHS = {
+    "none": _UNCHANGED,
+    "basic": replace(_UNCHANGED, flip=0.5),
+    "full": Augmentation(),
+    "strong": Augmentation(
+        rotation=180.0, crop_min=0.4, crop_aspect=1.5, brightness=0.35, contrast=0.35, saturation=0.35, hue=0.06
+    ),
+}
+"""Sets to start from: nothing, mirror images alone, what is usual here, and more of it."""
 
 
 class RandomFrame(v2.Transform):
