@@ -25,6 +25,14 @@ class Interval:
     low: float
     high: float
 
+    def number(self) -> float | None:
+        """The value as JSON has it: None where it is not defined."""
+        return _plain(self.value)
+
+    def bounds(self) -> list[float | None]:
+        """Both bounds as JSON has them."""
+        return [_plain(self.low), _plain(self.high)]
+
 
 def bootstrap(
     figures: Callable[[Floats], Mapping[str, Floats]],
@@ -63,3 +71,7 @@ def _interval(value: float, draws: Floats, level: float) -> Interval:
         return Interval(value, float("nan"), float("nan"), float("nan"))
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(defined.mean()), float(low), float(high))
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,28 +1,50 @@
 """`evaluate`: a model and a split of a prepared dataset in; figures, predictions and a report out."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml.bundle import CHECKSUMS, Bundle
+from ml.bundle import CASES, CHECKSUMS, Bundle, member_prefix
+from ml.calibration import softmax
 from ml.data.manifest import SUMMARY, Dataset, ImageRecord, load_dataset, read_image
 from ml.errors import DatasetError
+from ml.evaluate_gate import Judged, gate_figures, judge_pictures
 from ml.evaluate_metrics import measure
+from ml.evaluate_thresholds import OperatingPoint, fitted_point
 from ml.files import write_bytes, write_json
 from ml.labels import load_taxonomy
-from ml.metrics import Floats
+from ml.predict import Prediction
 from ml.predictions import Predictions
 from ml.report import write_report
 from ml.screen import Screener
-from ml.screening import Gate, Screening
+from ml.screening import Screening
+from ml.similar import CaseIndex, project
 
 BATCH_SIZE = 16
 MAX_SIDE = 2400  # pixels; larger pictures are shrunk, as those that people upload are
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an evaluation measures beyond the model as it is.
+
+    `sensitivity` and `missed` (both or none, see ml.calibration.fit_thresholds) ask for thresholds fixed anew on the
+    validation split; `thresholds` (`malignant` and `uncertain`) are simply tried; `gate_pictures` are folders for the
+    gate (see ml.evaluate_gate); `explained` is the number of images to measure heatmaps on, 0 for none.
+    """
+
+    sensitivity: float | None = None
+    missed: float | None = None
+    thresholds: Mapping[str, float] | None = None
+    gate_pictures: tuple[Path, ...] = ()
+    explained: int = 0
 
 
 def evaluate(
@@ -30,6 +52,7 @@ def evaluate(
     dataset_folder: Path,
     split: str,
     out: Path,
+    request: Request = Request(),  # frozen
     *,
     batch_size: int = BATCH_SIZE,
     resamples: int = 1000,
@@ -48,22 +71,33 @@ def evaluate(
             f"The data has the classes {', '.join(dataset.classes)} and the model {', '.join(bundle.card.classes)}; "
             "prepare the data with the model's label set."
         )
-    records = dataset.split(split)
-    if not records:
-        raise DatasetError(f"The {split} split has no images.")
-    predictions = predict_records(bundle, dataset.folder, records, batch_size=batch_size, progress=progress)
-    figures = measure(predictions, bundle.card.thresholds, resamples=resamples, seed=seed)
+    screener = Screener(bundle)
+    answered = partial(predict_records, screener, dataset.folder, batch_size=batch_size, progress=progress)
+    predictions = answered(_records(dataset, split))
+    points = own_points(bundle)
+    if points and request.sensitivity is not None and request.missed is not None:
+        validation = predictions if split == "val" else answered(_records(dataset, "val"))
+        points.append(fitted_point(validation, request.sensitivity, request.missed))
+    if points and request.thresholds is not None:
+        points.append(OperatingPoint("given", request.thresholds, "given by hand"))
+    options = {"resamples": resamples, "seed": seed}
+    figures = measure(predictions, points, **options)
+    judged: tuple[Judged, ...] = ()
+    if request.gate_pictures:
+        judged = judge_pictures(screener, request.gate_pictures, seed=seed, progress=progress)
     figures |= {
         "split": split,
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "bundle": describe_bundle(bundle),
         "dataset": describe_dataset(dataset),
         "overlap_with_training": training_overlap(bundle, dataset, split),
+        "gate_pictures": gate_figures(judged) if judged else None,
+        "neighbours": neighbour_figures(bundle, predictions, split),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_bytes(out / "predictions.csv", predictions.to_csv().encode())
-        write_report(out, figures, predictions)
+        write_report(out, figures, predictions, judged)
         write_json(out / "metrics.json", figures)
     except OSError as error:
         raise DatasetError(f"Cannot write to {out}: {error.strerror or 'the folder is not writable'}.") from error
@@ -71,59 +105,78 @@ def evaluate(
 
 
 def predict_records(
-    bundle: Bundle, folder: Path, records: tuple[ImageRecord, ...], *, batch_size: int, progress: bool
+    screener: Screener, folder: Path, records: tuple[ImageRecord, ...], *, batch_size: int, progress: bool
 ) -> Predictions:
     """The model's answers to images, each taken by itself, with at most `batch_size` in memory.
 
     Raises DatasetError where an image is missing or cannot be decoded.
     """
-    screener = Screener(bundle)
-    taxonomy = load_taxonomy(bundle.card.label_set)
-    answers: list[tuple[Floats, int, str, Gate]] = []
+    answers: list[Prediction] = []
+    screenings: list[Screening] = []
     with tqdm(total=len(records), unit="image", disable=not progress) as bar:
         for start in range(0, len(records), batch_size):
             photos = [read_image(record, MAX_SIDE) for record in records[start : start + batch_size]]
-            screenings = screener.screen_batch(photos)
-            rows, named = _classify(screener, photos, screenings)
-            answers += [
-                (row, name, screening.status.value, screening.gate)
-                for row, name, screening in zip(rows, named, screenings, strict=True)
-            ]
+            answers.append(screener.classifier.predict(photos))
+            screenings += screener.judge(photos, answers[-1])
             bar.update(len(photos))
+    logits = np.concatenate([answer.logits for answer in answers]).astype(np.float64)
     return Predictions(
-        taxonomy=taxonomy,
+        taxonomy=load_taxonomy(screener.card.label_set),
         records=records,
         images=tuple(_shown_path(record.path, folder) for record in records),
-        probabilities=np.stack([row for row, _, _, _ in answers]),
-        predicted=np.array([name for _, name, _, _ in answers], np.int64),
-        statuses=tuple(status for _, _, status, _ in answers),
-        gates=tuple(gate for _, _, _, gate in answers),
+        probabilities=np.concatenate([answer.probabilities for answer in answers]),
+        uncalibrated=softmax(logits),
+        predicted=np.concatenate([answer.predicted for answer in answers]),
+        statuses=tuple(screening.status.value for screening in screenings),
+        gates=tuple(screening.gate for screening in screenings),
+        features=np.concatenate([answer.features for answer in answers]),
     )
 
 
-def _classify(
-    screener: Screener, photos: list[NDArray[np.uint8]], screenings: list[Screening]
-) -> tuple[Floats, list[int]]:
-    """Probabilities [B, C] and named classes [B], for refused photos too: those go to the classifier past the gate."""
-    classes = screener.card.classes
-    probabilities, named = np.zeros((len(photos), len(classes))), [0] * len(photos)
-    refused = [i for i, screening in enumerate(screenings) if screening.probabilities is None]
-    if refused:
-        prediction = screener.classifier.predict([photos[i] for i in refused])
-        probabilities[refused] = prediction.probabilities
-        for i, index in zip(refused, prediction.predicted, strict=True):
-            named[i] = int(index)
-    for i, screening in enumerate(screenings):
-        if screening.probabilities is not None and screening.predicted is not None:
-            probabilities[i] = [screening.probabilities[code] for code in classes]
-            named[i] = classes.index(screening.predicted)
-    return probabilities, named
+def own_points(bundle: Bundle) -> list[OperatingPoint]:
+    """The model's own operating point; none for a label set without malignant classes."""
+    if bundle.card.thresholds is None:
+        return []
+    asked = bundle.card.training.get("config", {}).get("operating_points", {})
+    return [
+        OperatingPoint(
+            "the model's own",
+            bundle.card.thresholds,
+            "fixed on the validation split by training",
+            asked.get("sensitivity"),
+            asked.get("missed"),
+        )
+    ]
+
+
+def neighbour_figures(bundle: Bundle, predictions: Predictions, split: str) -> dict[str, Any] | None:
+    """How the diagnoses of the nearest confirmed training cases agree with the images' own (see ml.similar).
+
+    None where the model keeps no cases, where they are another network's, or where the images are those cases.
+    """
+    path = bundle.path / CASES
+    if not path.is_file() or split == "train" or bundle.prefix not in ("", member_prefix(0)):
+        return None
+    labels = [record.label for record in predictions.records]
+    points = project(bundle.gate_arrays(), predictions.features)
+    return asdict(CaseIndex.load(path).agreement(points, labels))
+
+
+def _records(dataset: Dataset, split: str) -> tuple[ImageRecord, ...]:
+    records = dataset.split(split)
+    if not records:
+        raise DatasetError(f"The {split} split has no images.")
+    return records
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, str]:
-    """Name, version and a hash that stands for every byte of the bundle (its SHA256SUMS lists the others)."""
+    """Name, version and a hash that stands for every byte of the bundle (its SHA256SUMS lists the others).
+
+    `member` is there where one network of an ensemble is meant.
+    """
     digest = hashlib.sha256((bundle.path / CHECKSUMS).read_bytes()).hexdigest()
-    return {"name": bundle.card.name, "version": bundle.card.version, "sha256": digest}
+    named = {"name": bundle.card.name, "version": bundle.card.version, "sha256": digest}
+    return named | ({"member": bundle.prefix.rstrip(".")} if bundle.prefix else {})
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:

@@ -2,21 +2,26 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ml import metrics
 from ml.bootstrap import Interval, bootstrap
+from ml.evaluate_calibration import measure_calibration
+from ml.evaluate_thresholds import OperatingPoint, Thresholds, measure_points, status_figures
 from ml.labels import Status
-from ml.metrics import Floats
+from ml.metrics import Bools, Floats
 from ml.predictions import GROUPINGS, Predictions, gate_counts
 
 Figures = Callable[[Floats], Mapping[str, Floats]]
-Thresholds = Mapping[str, float]
 
 CLASSIFICATION = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "ece", "classwise_ece", "brier")
+
+SMALL_GROUP = 50
+"""Lesions under which a group's figures are marked as resting on few."""
+TOLD = ("own_class", "malignant", "malignant_or_uncertain", "refused")
 
 PROTOCOL = (
     "One image at a time. Accuracy, balanced accuracy, F1, AUROC, calibration and the figures under 'malignant' are "
@@ -26,11 +31,13 @@ PROTOCOL = (
 )
 
 
-def measure(predictions: Predictions, thresholds: Thresholds | None, *, resamples: int, seed: int) -> dict[str, Any]:
+def measure(predictions: Predictions, points: Sequence[OperatingPoint], *, resamples: int, seed: int) -> dict[str, Any]:
     """Every figure with its interval, as plain JSON types; an undefined figure is None.
 
-    `thresholds` on malignant risk are `malignant` and `uncertain`; None for a label set without malignant classes.
+    `points` are the operating points to compare; the first is the model's own, which all figures but those of the
+    others are at. Empty for a label set without malignant classes.
     """
+    thresholds = points[0].thresholds if points else None
     options = {"resamples": resamples, "seed": seed}
     everything = bootstrap(
         lambda weights: _all_figures(predictions, thresholds, weights), predictions.lesions, **options
@@ -39,16 +46,18 @@ def measure(predictions: Predictions, thresholds: Thresholds | None, *, resample
     matrix = metrics.confusion_matrix(predictions.labels, predictions.predicted, len(codes))
     headline = {name: interval for name, interval in everything.items() if ":" not in name}
     return {
-        **{name: _number(everything[name].value) for name in CLASSIFICATION},
+        **{name: everything[name].number() for name in CLASSIFICATION},
         "per_class": {code: _per_class(predictions, everything, i) for i, code in enumerate(codes)},
         "malignant": None if thresholds is None else _malignant(predictions, thresholds, everything),
         "status": _status(predictions, everything),
+        "operating_points": measure_points(predictions, points, **options),
+        "calibration": measure_calibration(predictions, **options),
         "gate": _gate(predictions),
         "n_images": len(predictions.records),
         "n_lesions": len(set(predictions.lesions)),
         "confusion_matrix": {"classes": list(codes), "rows": "true class", "counts": matrix.astype(int).tolist()},
         "intervals": {
-            **{name: _bounds(interval) for name, interval in headline.items()},
+            **{name: interval.bounds() for name, interval in headline.items()},
             "level": 0.95,
             "method": "percentile bootstrap over lesions",
             "resamples": resamples,
@@ -80,29 +89,35 @@ def _all_figures(predictions: Predictions, thresholds: Thresholds | None, weight
     }
     for name, values in per_class.items():
         figures |= {f"{name}:{i}": values[..., i] for i in range(values.shape[-1])}
+    for name, given in _told(predictions).items():
+        shares = [metrics.sensitivity(labels == i, given, weights) for i in range(probabilities.shape[1])]
+        figures |= {f"told_{name}:{i}": share for i, share in enumerate(shares)}
     if thresholds is not None:
         figures |= _risk_figures(predictions, thresholds, weights)
     return figures
 
 
+def _told(predictions: Predictions) -> dict[str, Bools]:
+    """What people would have been told of each image [N]: whether its own class was named to them, and the statuses."""
+    refused, alarm = predictions.has_status(Status.REFUSED), predictions.has_status(Status.MALIGNANT)
+    return {
+        "own_class": (predictions.predicted == predictions.labels) & ~refused,
+        "malignant": alarm,
+        "malignant_or_uncertain": alarm | predictions.has_status(Status.UNCERTAIN),
+        "refused": refused,
+    }
+
+
 def _risk_figures(predictions: Predictions, thresholds: Thresholds, weights: Floats) -> dict[str, Floats]:
     truth, risk = predictions.malignant, predictions.risk
     above, watched = risk >= thresholds["malignant"], risk >= thresholds["uncertain"]
-    alarm, cleared = predictions.has_status(Status.MALIGNANT), predictions.has_status(Status.BENIGN)
-    shown = alarm | predictions.has_status(Status.UNCERTAIN)
     return {
         "malignant_auroc": metrics.auroc(truth, risk, weights),
         "malignant_sensitivity": metrics.sensitivity(truth, above, weights),
         "malignant_specificity": metrics.specificity(truth, above, weights),
         "malignant_or_uncertain_sensitivity": metrics.sensitivity(truth, watched, weights),
         "malignant_or_uncertain_specificity": metrics.specificity(truth, watched, weights),
-        "status_malignant_sensitivity": metrics.sensitivity(truth, alarm, weights),
-        # A refused image was not cleared, so it does not count as a correct "not malignant".
-        "status_malignant_specificity": metrics.sensitivity(~truth, cleared | (shown & ~alarm), weights),
-        "status_malignant_or_uncertain_sensitivity": metrics.sensitivity(truth, shown, weights),
-        "status_malignant_or_uncertain_specificity": metrics.sensitivity(~truth, cleared, weights),
-        "status_malignant_predictive_value": metrics.sensitivity(alarm, truth, weights),
-        "status_benign_predictive_value": metrics.sensitivity(cleared, ~truth, weights),
+        **{f"status_{name}": values for name, values in status_figures(predictions, weights).items()},
     }
 
 
@@ -110,12 +125,19 @@ def _per_class(predictions: Predictions, everything: Mapping[str, Interval], ind
     chosen = predictions.labels == index
     names = ("precision", "recall", "f1", "auroc")
     return {
-        **{name: _number(everything[f"{name}:{index}"].value) for name in names},
-        "average_precision": _number(metrics.average_precision(chosen, predictions.probabilities[:, index])),
+        **{name: everything[f"{name}:{index}"].number() for name in names},
+        "average_precision": _defined(metrics.average_precision(chosen, predictions.probabilities[:, index])),
         "support": int(chosen.sum()),
         "lesions": len({predictions.lesions[i] for i in np.flatnonzero(chosen)}),
-        "intervals": {name: _bounds(everything[f"{name}:{index}"]) for name in names},
+        "intervals": {name: everything[f"{name}:{index}"].bounds() for name in names},
         "statuses": dict(Counter(predictions.select(chosen).statuses)),
+        "told": {
+            name: {
+                "share": everything[f"told_{name}:{index}"].number(),
+                "interval": everything[f"told_{name}:{index}"].bounds(),
+            }
+            for name in TOLD
+        },
     }
 
 
@@ -124,20 +146,20 @@ def _malignant(predictions: Predictions, thresholds: Thresholds, everything: Map
     return {
         "classes": [taxonomy.codes[i] for i in taxonomy.malignant],
         "images": int(predictions.malignant.sum()),
-        "auroc": _number(everything["malignant_auroc"].value),
+        "auroc": everything["malignant_auroc"].number(),
         "threshold": thresholds["malignant"],
-        "sensitivity": _number(everything["malignant_sensitivity"].value),
-        "specificity": _number(everything["malignant_specificity"].value),
+        "sensitivity": everything["malignant_sensitivity"].number(),
+        "specificity": everything["malignant_specificity"].number(),
         "uncertain_threshold": thresholds["uncertain"],
-        "malignant_or_uncertain_sensitivity": _number(everything["malignant_or_uncertain_sensitivity"].value),
-        "malignant_or_uncertain_specificity": _number(everything["malignant_or_uncertain_specificity"].value),
+        "malignant_or_uncertain_sensitivity": everything["malignant_or_uncertain_sensitivity"].number(),
+        "malignant_or_uncertain_specificity": everything["malignant_or_uncertain_specificity"].number(),
     }
 
 
 def _status(predictions: Predictions, everything: Mapping[str, Interval]) -> dict[str, Any]:
     given = Counter(predictions.statuses)
     figures = {
-        name.removeprefix("status_"): _number(interval.value)
+        name.removeprefix("status_"): interval.number()
         for name, interval in everything.items()
         if name.startswith("status_")
     }
@@ -172,8 +194,9 @@ def _groups(predictions: Predictions, thresholds: Thresholds | None, options: di
                     "n_images": len(group.records),
                     "n_lesions": len(set(group.lesions)),
                     "n_malignant": int(group.malignant.sum()),
-                    **{name: _number(interval.value) for name, interval in figures.items()},
-                    "intervals": {name: _bounds(interval) for name, interval in figures.items()},
+                    "small": len(set(group.lesions)) < SMALL_GROUP,
+                    **{name: interval.number() for name, interval in figures.items()},
+                    "intervals": {name: interval.bounds() for name, interval in figures.items()},
                 }
             )
     return rows
@@ -195,9 +218,5 @@ def _group_figures(group: Predictions, thresholds: Thresholds | None) -> Figures
     return figures
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _bounds(interval: Interval) -> list[float | None]:
-    return [_number(interval.low), _number(interval.high)]
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value

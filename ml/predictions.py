@@ -3,16 +3,17 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.data.manifest import ImageRecord
-from ml.labels import Taxonomy
+from ml.labels import Status, Taxonomy
 from ml.metrics import Bools, Floats, Ints
-from ml.screening import Gate
+from ml.screening import Gate, decide_status
 
 AGE_BANDS = ((0, 30), (30, 45), (45, 60), (60, 75), (75, 150))  # years, upper bound excluded
 
@@ -21,18 +22,21 @@ AGE_BANDS = ((0, 30), (30, 45), (45, 60), (60, 75), (75, 150))  # years, upper b
 class Predictions:
     """N images in manifest order.
 
-    `probabilities` [N, C], calibrated, and `predicted` [N], the index of the class that the model names, are there
-    for every image, whatever the gate says of it; `statuses` and `gates` [N] are what a person would have been told,
-    so a refused image has status `refused`. `images` are the paths to show, inside the dataset's folder where possible.
+    `probabilities` [N, C], calibrated, `uncalibrated` [N, C], the softmax of the logits, and `predicted` [N], the index
+    of the class that the model names, are there for every image, whatever the gate says of it; `statuses` and `gates`
+    [N] are what a person would have been told, so a refused image has status `refused`. `features` [N, D]
+    are the network's pooled ones. `images` are the paths to show, inside the dataset's folder where possible.
     """
 
     taxonomy: Taxonomy
     records: tuple[ImageRecord, ...]
     images: tuple[str, ...]
     probabilities: Floats
+    uncalibrated: Floats
     predicted: Ints
     statuses: tuple[str, ...]
     gates: tuple[Gate, ...]
+    features: NDArray[np.float32]
 
     @cached_property
     def labels(self) -> Ints:
@@ -63,14 +67,26 @@ class Predictions:
         """The images where `chosen` [N] is true."""
         at = np.flatnonzero(chosen)
         return Predictions(
-            self.taxonomy,
-            tuple(self.records[i] for i in at),
-            tuple(self.images[i] for i in at),
-            self.probabilities[at],
-            self.predicted[at],
-            tuple(self.statuses[i] for i in at),
-            tuple(self.gates[i] for i in at),
+            taxonomy=self.taxonomy,
+            records=tuple(self.records[i] for i in at),
+            images=tuple(self.images[i] for i in at),
+            probabilities=self.probabilities[at],
+            uncalibrated=self.uncalibrated[at],
+            predicted=self.predicted[at],
+            statuses=tuple(self.statuses[i] for i in at),
+            gates=tuple(self.gates[i] for i in at),
+            features=self.features[at],
         )
+
+    def told_at(self, thresholds: Mapping[str, float]) -> "Predictions":
+        """The same answers with statuses as other thresholds on malignant risk would give them; refusals stay."""
+        statuses = (
+            given
+            if given == Status.REFUSED
+            else decide_status(self.taxonomy, int(named), float(risk), thresholds).value
+            for given, named, risk in zip(self.statuses, self.predicted, self.risk, strict=True)
+        )
+        return replace(self, statuses=tuple(statuses))
 
     def to_csv(self) -> str:
         """One row an image, with all that is needed to compute every figure again without the model."""
@@ -78,7 +94,7 @@ class Predictions:
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
         groups = ("age", "sex", "localization", "diagnosis_method")
-        probabilities = (f"p_{code}" for code in codes)
+        probabilities = [f"{kind}_{code}" for kind in ("p", "uncalibrated") for code in codes]
         gate_columns = ("gate_verdict", "gate_reason")
         writer.writerow(
             [
@@ -98,7 +114,7 @@ class Predictions:
             age = "" if record.age is None else f"{record.age:g}"
             writer.writerow(
                 [self.images[i], record.lesion_id, record.label, codes[self.predicted[i]]]
-                + [repr(float(p)) for p in self.probabilities[i]]
+                + [repr(float(p)) for p in (*self.probabilities[i], *self.uncalibrated[i])]
                 + [risk, self.statuses[i], gate.verdict, gate.reason or ""]
                 + [age, record.sex, record.localization, record.diagnosis_method]
             )

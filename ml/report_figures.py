@@ -28,7 +28,11 @@ def draw_figures(predictions: Predictions, thresholds: Mapping[str, float] | Non
         "confusion_shares": ("Confusion matrix, share of each true class", _confusion(predictions, normalise=True)),
         "roc": ("ROC curve of each class against all others", _roc(predictions)),
         "precision_recall": ("Precision and recall of each class", _precision_recall(predictions)),
-        "reliability": ("Reliability of the stated confidence", _reliability(predictions)),
+        "reliability_before": ("Reliability before calibration", _reliability(predictions, predictions.uncalibrated)),
+        "reliability": (
+            "Reliability of the stated probabilities",
+            _reliability(predictions, predictions.probabilities),
+        ),
     }
     if thresholds is not None:
         drawn["malignant_roc"] = (
@@ -130,7 +134,7 @@ def _malignant_roc(predictions: Predictions, thresholds: Mapping[str, float]) ->
     return figure
 
 
-def _reliability(predictions: Predictions) -> Figure:
+def _reliability(predictions: Predictions, probabilities: Floats) -> Figure:
     figure = Figure(figsize=(4.6, 4.8), layout="constrained", facecolor="white")
     axes, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     for each in (axes, histogram):
@@ -138,12 +142,12 @@ def _reliability(predictions: Predictions) -> Figure:
         each.grid(color="#e5e7eb", linewidth=0.7)
         each.set_axisbelow(True)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, label="perfectly calibrated")
-    correct = predictions.probabilities.argmax(axis=1) == predictions.labels
-    confidence = predictions.probabilities.max(axis=1)
-    bins = metrics.reliability_bins(confidence, correct)
+    correct = probabilities.argmax(axis=1) == predictions.labels
+    bins = metrics.reliability_bins(probabilities.max(axis=1), correct)
     _reliability_line(axes, bins, "top class", 0)
     if predictions.taxonomy.malignant:
-        _reliability_line(axes, metrics.reliability_bins(predictions.risk, predictions.malignant), "malignant risk", 1)
+        risk = probabilities[:, list(predictions.taxonomy.malignant)].sum(axis=1)
+        _reliability_line(axes, metrics.reliability_bins(risk, predictions.malignant), "malignant risk", 1)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), ylabel="share that was true")
     axes.legend(loc="lower right", fontsize=9)
     edges = np.linspace(0, 1, len(bins.images) + 1)

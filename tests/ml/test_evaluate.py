@@ -17,12 +17,14 @@ from ml.data.manifest import Dataset, ImageRecord, load_dataset, write_dataset
 from ml.errors import DatasetError
 from ml.evaluate import evaluate, training_overlap
 from ml.evaluate_metrics import measure
+from ml.evaluate_thresholds import OperatingPoint
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from ml.predictions import Predictions
 from ml.report import write_report
 from ml.screening import Gate
 
 USABLE = Gate("usable")
+POINTS = [OperatingPoint("the model's own", {"malignant": 0.5, "uncertain": 0.1}, "nothing")]
 BLURRED = Gate.refused("poor_quality", "blur", {"sharpness": 0.1})
 
 
@@ -118,7 +120,16 @@ def test_report_stands_alone(evaluation: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stem", ["confusion_counts", "confusion_shares", "roc", "precision_recall", "reliability", "malignant_roc"]
+    "stem",
+    [
+        "confusion_counts",
+        "confusion_shares",
+        "roc",
+        "precision_recall",
+        "reliability_before",
+        "reliability",
+        "malignant_roc",
+    ],
 )
 def test_pictures_lie_beside_the_report(evaluation: Path, stem: str) -> None:
     with Image.open(evaluation / f"{stem}.png") as picture:
@@ -146,7 +157,7 @@ def test_status_figures_by_hand() -> None:
     # Four malignant images: flagged, uncertain, called benign, refused. Four others: cleared twice, uncertain, refused.
     labels = ["mel", "mel", "bcc", "akiec", "nv", "nv", "bkl", "df"]
     statuses = ["malignant", "uncertain", "benign", "refused", "benign", "benign", "uncertain", "refused"]
-    figures = measure(_predictions(labels, statuses), {"malignant": 0.5, "uncertain": 0.1}, resamples=20, seed=0)
+    figures = measure(_predictions(labels, statuses), POINTS, resamples=20, seed=0)
     status = figures["status"]
     assert status["malignant_sensitivity"] == 1 / 4
     assert status["malignant_or_uncertain_sensitivity"] == 2 / 4
@@ -167,7 +178,7 @@ def test_groups_are_those_that_the_manifest_knows() -> None:
     predictions = _predictions(["mel", "nv", "nv", "bcc"], ["malignant", "benign", "benign", "uncertain"])
     known = [{"age": 29.0, "sex": "female"}, {"age": 30.0, "sex": "male"}, {"age": 80.0, "sex": "male"}, {"age": None}]
     records = tuple(replace(r, **values) for r, values in zip(predictions.records, known, strict=True))  # type: ignore[arg-type]
-    figures = measure(replace(predictions, records=records), {"malignant": 0.5, "uncertain": 0.1}, resamples=5, seed=0)
+    figures = measure(replace(predictions, records=records), POINTS, resamples=5, seed=0)
     assert [(row["grouping"], row["group"], row["n_images"]) for row in figures["groups"]] == [
         ("age", "0 to 29", 1),
         ("age", "30 to 44", 1),
@@ -182,7 +193,7 @@ def test_groups_are_those_that_the_manifest_knows() -> None:
 def test_a_label_set_without_malignant_classes_has_no_malignant_figures(tmp_path: Path) -> None:
     labels = tuple(Label(code, code.title(), Status.INFECTIOUS, "A disease.") for code in ("pox", "measles"))
     predictions = _predictions(["pox", "measles", "pox"], ["infectious"] * 3, Taxonomy("rash", "Rashes", labels))
-    figures = measure(predictions, None, resamples=5, seed=0)
+    figures = measure(predictions, [], resamples=5, seed=0)
     assert figures["malignant"] is None
     assert not [name for name in figures["intervals"] if "malignant" in name]
     _report(tmp_path, figures, predictions)
@@ -194,7 +205,7 @@ def test_report_escapes_what_comes_from_the_data(tmp_path: Path) -> None:
     predictions = _predictions(["mel", "nv"], ["benign", "benign"])
     records = tuple(replace(r, path=Path("<script>alert(1)</script>.jpg")) for r in predictions.records)
     predictions = replace(predictions, records=records)
-    figures = measure(predictions, {"malignant": 0.5, "uncertain": 0.1}, resamples=5, seed=0)
+    figures = measure(predictions, POINTS, resamples=5, seed=0)
     _report(tmp_path, figures, predictions)
     assert "<script" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -261,7 +272,9 @@ def _predictions(labels: list[str], statuses: list[str], taxonomy: Taxonomy | No
         records=tuple(_record(Path(f"{i}.png"), label, str(i)) for i, label in enumerate(labels)),
         images=tuple(f"{i}.png" for i in range(len(labels))),
         probabilities=probabilities,
+        uncalibrated=probabilities,
         predicted=probabilities.argmax(axis=1),
+        features=np.zeros((len(labels), 4), np.float32),
         statuses=tuple(statuses),
         gates=tuple(BLURRED if status == "refused" else USABLE for status in statuses),
     )
@@ -274,5 +287,7 @@ def _report(out: Path, figures: dict[str, Any], predictions: Predictions) -> Non
         "bundle": {"name": "made-up", "version": "1", "sha256": "0" * 64},
         "dataset": {"summary_sha256": "0" * 64},
         "overlap_with_training": {"verdict": "unknown", "message": "Not known."},
+        "gate_pictures": None,
+        "neighbours": None,
     }
-    write_report(out, figures | facts, predictions)
+    write_report(out, figures | facts, predictions, ())

@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask.cli import with_appcontext
 
 from ml.errors import MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+
+if TYPE_CHECKING:
+    from ml.bundle import Card
+
+# What thresholds are asked for where the card of the model does not say.
+SENSITIVITY, MISSED = 0.90, 0.02
 
 HEADLINES = {
     "accuracy": "accuracy",
@@ -34,22 +40,62 @@ HEADLINES = {
 @click.option("--model", metavar="BUNDLE", help=MODEL_HELP)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report, figures and pictures.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Images held at a time.")
+@click.option("--member", type=click.IntRange(0), help="One network of an ensemble by itself, counted from 0.")
+@click.option(
+    "--sensitivity",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Also fix thresholds anew on validation: lower bound asked of the malignant one. [default: the model's]",
+)
+@click.option(
+    "--missed",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="As --sensitivity: share of malignant images that benign may miss. [default: the model's]",
+)
+@click.option(
+    "--malignant-threshold",
+    type=click.FloatRange(0, 1),
+    help="Also try this threshold on malignant risk, with the next one.",
+)
+@click.option(
+    "--uncertain-threshold", type=click.FloatRange(0, 1), help="As --malignant-threshold: benign lies below it."
+)
+@click.option(
+    "--gate-pictures",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    help="Folder of pictures for the gate: not_skin/ and clinical_photos/, or types of photos of skin. Repeatable.",
+)
 @click.option("--resamples", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @with_appcontext
 def evaluate_command(
-    data: Path, split: str, model: str | None, out: Path, batch_size: int, resamples: int, seed: int
+    data: Path,
+    split: str,
+    model: str | None,
+    out: Path,
+    batch_size: int,
+    member: int | None,
+    sensitivity: float | None,
+    missed: float | None,
+    malignant_threshold: float | None,
+    uncertain_threshold: float | None,
+    gate_pictures: tuple[Path, ...],
+    resamples: int,
+    seed: int,
 ) -> None:
     """Measure a model on a split of prepared data, with intervals.
 
     Writes metrics.json, report.html, predictions.csv and the pictures of the report to --out.
     """
-    from ml.evaluate import evaluate
+    from ml.evaluate import Request, evaluate
 
+    thresholds = _given(malignant_threshold, uncertain_threshold)
     try:
-        figures = evaluate(
-            chosen_bundle(model), data, split, out, batch_size=batch_size, resamples=resamples, seed=seed
-        )
+        bundle = chosen_bundle(model)
+        if member is not None:
+            bundle = bundle.member(member)
+        request = Request(*_asked(bundle.card, sensitivity, missed), thresholds, gate_pictures)
+        figures = evaluate(bundle, data, split, out, request, batch_size=batch_size, resamples=resamples, seed=seed)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     for line in summary(figures):
@@ -57,6 +103,27 @@ def evaluate_command(
     if figures["overlap_with_training"]["verdict"] != "none":
         click.secho(f"Warning: {figures['overlap_with_training']['message']}", fg="yellow", err=True)
     click.echo(f"Report: {out / 'report.html'}")
+
+
+def _asked(card: "Card", sensitivity: float | None, missed: float | None) -> tuple[float | None, float | None]:
+    """Both requests, one that is not given being what the model was trained for; none where neither is given."""
+    if sensitivity is None and missed is None:
+        return None, None
+    own = card.training.get("config", {}).get("operating_points", {})
+    return (
+        own.get("sensitivity", SENSITIVITY) if sensitivity is None else sensitivity,
+        own.get("missed", MISSED) if missed is None else missed,
+    )
+
+
+def _given(malignant: float | None, uncertain: float | None) -> dict[str, float] | None:
+    if malignant is None and uncertain is None:
+        return None
+    if malignant is None or uncertain is None or uncertain > malignant:
+        raise click.UsageError(
+            "Give --malignant-threshold and --uncertain-threshold together, the second not above the first."
+        )
+    return {"malignant": malignant, "uncertain": uncertain}
 
 
 def summary(figures: Mapping[str, Any]) -> list[str]:
@@ -72,7 +139,24 @@ def summary(figures: Mapping[str, Any]) -> list[str]:
         value, (low, high) = _value(figures, name), figures["intervals"][name]
         span = "" if low is None else f"[{low:.3f}, {high:.3f}]"
         lines.append(f"  {title:<44}{'not defined' if value is None else f'{value:.3f}':>7}  {span}")
+    for point in figures["operating_points"][1:]:
+        levels, found = point["thresholds"], point["malignant_or_uncertain_sensitivity"]
+        lines.append(
+            f"Thresholds {point['name']} ({levels['malignant']:.4f}, {levels['uncertain']:.4f}): "
+            f"sensitivity {_shown(point['malignant_sensitivity'])} at specificity "
+            f"{_shown(point['malignant_specificity'])}; malignant or uncertain {_shown(found)}"
+        )
+    for row in (figures["gate_pictures"] or {"rows": []})["rows"]:
+        if row["type"] is None:
+            lines.append(
+                f"Gate, {row['kind'].replace('_', ' ')}: {row['refused']} of {row['pictures']} refused, "
+                f"{row['right']} with the right verdict"
+            )
     return lines
+
+
+def _shown(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
 
 
 def _value(figures: Mapping[str, Any], name: str) -> float | None:
