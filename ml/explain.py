@@ -8,8 +8,28 @@ that the gradient is a product of two small matrices and no backward pass is nee
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from ml.images import thumbnail
+from ml.transforms.serving import seen_part
 
 Floats = NDArray[np.float32]
+
+PICTURE_SIDE = 800
+"""Longest side, in pixels, of a photo with its heatmap."""
+
+MAX_COVER = 0.7
+"""Opacity of the colour where the heatmap is highest; where it is 0 the photo shows through untouched."""
+
+UNSEEN = 0.35
+"""Brightness, as a share, of what the network does not see."""
+
+COLOUR_STOPS = (
+    (68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140), (40, 174, 128), (94, 201, 98),
+    (173, 220, 48), (253, 231, 37),
+)  # fmt: skip
+"""Nine evenly spaced colours of viridis (van der Walt and Smith 2015): evenly perceived steps that keep their order for
+colour-blind people and in grey. The legend in static/css/pages.css has the same."""
 
 
 def head_gradient(
@@ -33,3 +53,26 @@ def class_activation(maps: Floats, gradient: Floats) -> Floats:
     cells = maps.shape[2] * maps.shape[3]
     raised: Floats = np.einsum("bdhw,bd->bhw", maps, gradient / np.float32(cells), optimize=True)
     return np.maximum(raised, 0)
+
+
+def lay_over(pixels: NDArray[np.uint8], heatmap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A photo in grey with a heatmap in colour laid over it, RGB [h, w, 3], the longer side at most PICTURE_SIDE.
+
+    Photo [H, W, 3]; heatmap [G, G], 0 to 255, over the square that the network sees (ml.transforms.serving.square).
+    What lies outside of that square is darkened.
+    """
+    photo = thumbnail(pixels, PICTURE_SIDE)
+    part = seen_part(*photo.shape[:2])
+    grey = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)[..., None]
+    picture = np.repeat(UNSEEN * grey, 3, axis=2)
+    seen = grey[part]
+    size = (seen.shape[1], seen.shape[0])
+    heat = np.asarray(Image.fromarray(heatmap).resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    cover = (MAX_COVER * np.sqrt(heat))[..., None]
+    picture[part] = (1 - cover) * seen + cover * _colours(heat)
+    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+
+
+def _colours(heat: Floats) -> NDArray[np.float64]:
+    stops = np.linspace(0, 1, len(COLOUR_STOPS))
+    return np.stack([np.interp(heat, stops, channel) for channel in np.transpose(COLOUR_STOPS)], axis=-1)

@@ -2,7 +2,10 @@
 
 from flask import Flask, Response, abort, make_response, request
 
+from ml.explain import PICTURE_SIDE, lay_over
+from ml.images import decode, encode_jpeg
 from webapp.config import Config
+from webapp.models.screening import PhotoRow
 from webapp.photos import PhotoStore
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -25,9 +28,24 @@ def jpeg(store: PhotoStore, name: str, *, small: bool) -> Response:
         content = store.open(name, small=small)
     except FileNotFoundError:
         abort(404)
+    return _shown(content, "photo.jpg")
+
+
+def heatmap_jpeg(store: PhotoStore, photo: PhotoRow) -> Response:
+    """A kept photo with its heatmap laid over it, as a response. 404 where photo or heatmap are gone or never were."""
+    if photo.heatmap is None:
+        abort(404)
+    try:
+        pixels = decode(store.open(photo.name), max_side=PICTURE_SIDE)
+    except FileNotFoundError:
+        abort(404)
+    return _shown(encode_jpeg(lay_over(pixels, decode(photo.heatmap)[..., 0])), "heatmap.jpg")
+
+
+def _shown(content: bytes, name: str) -> Response:
     response = make_response(content)
     response.headers["Content-Type"] = "image/jpeg"
-    response.headers["Content-Disposition"] = 'inline; filename="photo.jpg"'
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     return response
 
 

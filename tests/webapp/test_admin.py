@@ -24,6 +24,7 @@ PUBLIC = {
     "screening.upload",
     "screening.result",
     "screening.photo",
+    "screening.heatmap",
     "screening.delete",
     "screening.language",
     "account.login_page",
@@ -200,6 +201,7 @@ def test_every_code_of_a_record_has_a_word() -> None:
         (words.channel, ("web",)),
         (words.seconds, ("decode", "gate", "network")),
         (words.threshold, ("malignant", "uncertain")),
+        (words.confirmed_by, ("histo", "follow_up", "consensus", "confocal", "")),
     ):
         assert all(say(code) != code for code in codes), say
         assert say("a code of a later version") == "a code of a later version"

@@ -13,7 +13,7 @@ from webapp.extensions import db
 from webapp.inference import Reference, get_models
 from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.photos import get_photos
-from webapp.responses import jpeg
+from webapp.responses import heatmap_jpeg, jpeg
 
 
 @blueprint.get("/screenings/<int(max=9223372036854775807):screening_id>")
@@ -69,7 +69,17 @@ def _similar(row: ScreeningRow, reference: Reference | None, taxonomy: Taxonomy 
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>")
 def photo(photo_id: int) -> ResponseReturnValue:
     """A kept photo, or its thumbnail with `?size=small`."""
+    return jpeg(get_photos(), _find_photo(photo_id).name, small=request.args.get("size") == "small")
+
+
+@blueprint.get("/photos/<int(max=9223372036854775807):photo_id>/heatmap")
+def heatmap(photo_id: int) -> ResponseReturnValue:
+    """A photo with the regions coloured that raised the score of the class it was given."""
+    return heatmap_jpeg(get_photos(), _find_photo(photo_id))
+
+
+def _find_photo(photo_id: int) -> PhotoRow:
     found = db.session.get(PhotoRow, photo_id)
     if found is None:
         abort(404)
-    return jpeg(get_photos(), found.name, small=request.args.get("size") == "small")
+    return found

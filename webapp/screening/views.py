@@ -12,9 +12,9 @@ from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
 from webapp.inference import Busy
 from webapp.links import local_path
-from webapp.models.screening import ScreeningRow, State, token_hash
+from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.photos import get_photos
-from webapp.responses import jpeg
+from webapp.responses import heatmap_jpeg, jpeg
 from webapp.screening.forms import UploadForm, UploadRefused
 from webapp.screening.lifecycle import answer, erase, open_screening
 
@@ -78,13 +78,13 @@ def result(token: str) -> ResponseReturnValue:
 @blueprint.get("/results/<token>/photos/<int:position>")
 def photo(token: str, position: int) -> ResponseReturnValue:
     """A kept photo, or its thumbnail with `?size=small`."""
-    row = _find(token)
-    if row.deleted_at is not None:
-        abort(410)
-    name = next((photo.name for photo in row.photos if photo.position == position), None)
-    if name is None:
-        abort(404)
-    return jpeg(get_photos(), name, small=request.args.get("size") == "small")
+    return jpeg(get_photos(), _find_photo(token, position).name, small=request.args.get("size") == "small")
+
+
+@blueprint.get("/results/<token>/photos/<int:position>/heatmap")
+def heatmap(token: str, position: int) -> ResponseReturnValue:
+    """A photo with the regions coloured that raised the score of the class it was given."""
+    return heatmap_jpeg(get_photos(), _find_photo(token, position))
 
 
 @blueprint.post("/results/<token>/delete")
@@ -112,6 +112,16 @@ def _find(token: str) -> ScreeningRow:
     if row is None:
         abort(404)
     return row
+
+
+def _find_photo(token: str, position: int) -> PhotoRow:
+    row = _find(token)
+    if row.deleted_at is not None:
+        abort(410)
+    found = next((photo for photo in row.photos if photo.position == position), None)
+    if found is None:
+        abort(404)
+    return found
 
 
 def _taxonomy(row: ScreeningRow) -> Taxonomy | None:
