@@ -1,7 +1,12 @@
-"""Label sets as data: which classes there are, in which order, and what each one means for a person."""
+"""Label sets as data: which classes there are, in which order, and what each one means for a person.
 
+`taxonomies/*.toml` are shipped; `use_own_label_sets` adds the folder that holds a user's.
+"""
+
+import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +15,10 @@ from typing import Any
 from ml.errors import DatasetError
 
 TAXONOMY_FOLDER = Path(__file__).parent / "taxonomies"
+_SET_FIELDS = ("title", "class", "derived_from")
+_CLASS_FIELDS = ("code", "name", "status", "description", "also")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_own_folder: Path | None = None
 
 
 class Status(StrEnum):
@@ -28,21 +37,29 @@ CLASS_STATUSES = (Status.MALIGNANT, Status.BENIGN, Status.INFECTIOUS, Status.HEA
 
 @dataclass(frozen=True)
 class Label:
-    """One class: its short code, full name, status and a lay description of one or two sentences."""
+    """One class: its short code, full name, status and a lay description of one or two sentences.
+
+    `also` are other names under which data sets list the class.
+    """
 
     code: str
     name: str
     status: Status
     description: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """A label set. The order of `labels` is the order of every probability vector made for it."""
+    """A label set. The order of `labels` is the order of every probability vector made for it.
+
+    `derived` maps names of other label sets' classes, in lower case, to the codes of this one.
+    """
 
     name: str
     title: str
     labels: tuple[Label, ...]
+    derived: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
@@ -64,45 +81,121 @@ class Taxonomy:
         """The class with this code. Raises DatasetError for an unknown one."""
         return self.labels[self.index(code)]
 
+    def find(self, *names: str) -> str | None:
+        """The code of the first of these names that is one of a class: code, full name, another name, or derived.
+
+        Case does not count. None where the label set has no such class.
+        """
+        return next((code for name in names if (code := self._names.get(name.strip().lower()))), None)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {**self.derived, **{name: label.code for label in self.labels for name in _names_of(label)}}
+
 
 def taxonomy_names() -> list[str]:
-    """Names of the label sets that come with the package, sorted."""
-    return sorted(path.stem for path in TAXONOMY_FOLDER.glob("*.toml"))
+    """Names of the label sets that can be had by name, shipped ones and a user's own, sorted."""
+    return sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+
+
+def use_own_label_sets(folder: Path | None) -> None:
+    """Let the `.toml` files of this folder be found by name too; a shipped label set of the same name comes first."""
+    global _own_folder
+    _own_folder = folder
+
+
+def _folders() -> list[Path]:
+    return [TAXONOMY_FOLDER] if _own_folder is None else [TAXONOMY_FOLDER, _own_folder]
 
 
 def load_taxonomy(name_or_path: str) -> Taxonomy:
-    """Read a label set by its shipped name or from the path of a `.toml` file.
+    """Read a label set by its name or from the path of a `.toml` file.
 
-    Raises DatasetError, saying what is wrong, for an unknown name or a file that is not a label set.
+    Raises DatasetError, saying what is wrong and where, for an unknown name or a file that is not a label set.
     """
-    path = Path(name_or_path) if name_or_path.endswith(".toml") else TAXONOMY_FOLDER / f"{name_or_path}.toml"
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+    else:
+        path = next((path for folder in _folders() if (path := folder / f"{name_or_path}.toml").is_file()), Path())
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         known = ", ".join(taxonomy_names())
-        raise DatasetError(f"No readable label set '{name_or_path}'. Known ones: {known}.") from error
+        raise DatasetError(
+            f"No readable label set '{name_or_path}'. Known ones: {known}. Or give the path of a .toml file."
+        ) from error
+    except ValueError as error:
+        raise DatasetError(f"No readable label set in {path.name}: {error}. Mend that place.") from error
     return _parse(path, table)
 
 
 def _parse(path: Path, table: dict[str, Any]) -> Taxonomy:
+    where = f"Label set {path.name}"
+    if not _NAME.fullmatch(path.stem):
+        raise DatasetError(f"{where}: its file name becomes its name; use letters, digits, '-' and '_' alone.")
+    _check_fields(where, table, _SET_FIELDS)
+    title = table.get("title", path.stem)
+    if not isinstance(title, str) or not title.strip():
+        raise DatasetError(f'{where}: title is not text; write title = "...".')
     classes = table.get("class")
     if not isinstance(classes, list) or len(classes) < 2:
-        raise DatasetError(f"Label set {path.name} needs at least two [[class]] tables.")
-    labels = tuple(_parse_label(path, number, entry) for number, entry in enumerate(classes, start=1))
-    codes = [label.code for label in labels]
-    if len(set(codes)) != len(codes):
-        raise DatasetError(f"Label set {path.name} names a class code twice.")
-    return Taxonomy(name=path.stem, title=str(table.get("title", path.stem)), labels=labels)
+        raise DatasetError(f"{where} needs at least two [[class]] tables.")
+    labels = tuple(_parse_label(f"{where}, class {number}", entry) for number, entry in enumerate(classes, start=1))
+    taken: dict[str, int] = {}
+    for number, label in enumerate(labels, start=1):
+        for name in _names_of(label):
+            if (first := taken.setdefault(name, number)) != number:
+                raise DatasetError(
+                    f"{where}: '{name}' is named twice, in class {first} and class {number}; rename one."
+                )
+    derived = _parse_derived(where, table.get("derived_from", {}), {label.code for label in labels})
+    return Taxonomy(name=path.stem, title=title, labels=labels, derived=derived)
 
 
-def _parse_label(path: Path, number: int, entry: Any) -> Label:
-    where = f"Label set {path.name}, class {number}"
+def _names_of(label: Label) -> set[str]:
+    return {name.lower() for name in (label.code, label.name, *label.also)}
+
+
+def _check_fields(where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        raise DatasetError(f"{where}: unknown field {', '.join(unknown)}; the fields are {', '.join(known)}.")
+
+
+def _parse_label(where: str, entry: Any) -> Label:
     if not isinstance(entry, dict):
         raise DatasetError(f"{where}: expected a [[class]] table.")
-    missing = [key for key in ("code", "name", "status", "description") if not isinstance(entry.get(key), str)]
+    _check_fields(where, entry, _CLASS_FIELDS)
+    missing = [key for key in _CLASS_FIELDS[:4] if not isinstance(entry.get(key), str) or not entry[key].strip()]
     if missing:
-        raise DatasetError(f"{where}: missing or not text: {', '.join(missing)}.")
+        raise DatasetError(f'{where}: missing or not text: {", ".join(missing)}. Write for each: field = "text".')
+    if not _NAME.fullmatch(entry["code"]):
+        raise DatasetError(f"{where}: code '{entry['code']}' may have letters, digits, '-' and '_' alone.")
     if entry["status"] not in CLASS_STATUSES:
         allowed = ", ".join(CLASS_STATUSES)
         raise DatasetError(f"{where}: status '{entry['status']}' is not one of {allowed}.")
-    return Label(entry["code"], entry["name"], Status(entry["status"]), entry["description"])
+    also = entry.get("also", [])
+    if not isinstance(also, list) or not all(isinstance(name, str) and name.strip() for name in also):
+        raise DatasetError(f'{where}: also is not a list of names; write also = ["name", "other name"].')
+    return Label(entry["code"], entry["name"], Status(entry["status"]), entry["description"], tuple(also))
+
+
+def _parse_derived(where: str, table: Any, codes: set[str]) -> dict[str, str]:
+    """`[derived_from.BASE]` tables, each with BASE's class codes = own class codes, as names to own codes."""
+    derived: dict[str, str] = {}
+    for base, mapping in table.items() if isinstance(table, dict) else [("", None)]:
+        place = f"{where}, [derived_from.{base}]"
+        if not isinstance(mapping, dict):
+            raise DatasetError(f"{where}: write derived_from as tables, such as [derived_from.mpox].")
+        if base not in taxonomy_names():
+            raise DatasetError(f"{place}: there is no label set '{base}'; known ones: {', '.join(taxonomy_names())}.")
+        origin = load_taxonomy(base)
+        if unknown := [code for code in mapping if code not in origin.codes]:
+            raise DatasetError(f"{place}: {', '.join(unknown)} is not a class of {base} ({', '.join(origin.codes)}).")
+        if wrong := [str(own) for own in mapping.values() if own not in codes]:
+            raise DatasetError(f"{place}: {', '.join(wrong)} is not a class of this label set.")
+        for label in origin.labels:
+            for name in _names_of(label) if label.code in mapping else ():
+                if derived.setdefault(name, mapping[label.code]) != mapping[label.code]:
+                    raise DatasetError(f"{place}: '{name}' stands for another class in another [derived_from] table.")
+    return derived

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ml.errors import DatasetError
-from ml.labels import Status, load_taxonomy, taxonomy_names
+from ml.labels import Status, load_taxonomy, taxonomy_names, use_own_label_sets
+
+TWO = "".join(f"[[class]]\ncode='{code}'\nname='{code.upper()}'\nstatus='benign'\ndescription='d'\n" for code in "ab")
 
 
 def test_ham10000_has_its_seven_classes_in_order() -> None:
@@ -23,7 +25,7 @@ def test_every_shipped_label_set_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("nonsense [", "No readable label set"),
+        ("title = 'x'\nnonsense [", r"No readable label set in own\.toml: .*line 2, column"),
         ("title = 'x'", "at least two"),
         ("[[class]]\ncode='a'\n[[class]]\ncode='b'", "missing or not text"),
         (2 * "[[class]]\ncode='a'\nname='A'\nstatus='benign'\ndescription='d'\n", "twice"),
@@ -32,6 +34,18 @@ def test_every_shipped_label_set_can_be_read() -> None:
             "[[class]]\ncode='b'\nname='A'\nstatus='benign'\ndescription='d'\n",
             "is not one of",
         ),
+        (TWO.replace("name='A'", "names='A'"), r"class 1: unknown field names; the fields are code, name"),
+        (TWO.replace("name='A'", "name=''"), r"class 1: missing or not text: name\. Write"),
+        (TWO.replace("name='A'", "name='b'"), "'b' is named twice, in class 1 and class 2"),
+        (TWO.replace("name='B'", "name='B'\nalso='A'"), "class 2: also is not a list"),
+        (TWO.replace("code='a'", "code='a/b'"), "may have letters, digits"),
+        ("kind = 'rash'\n" + TWO, "unknown field kind"),
+        ("title = 7\n" + TWO, "title is not text"),
+        (TWO + "[derived_from]\nmpox='a'\n", "write derived_from as tables"),
+        (TWO + "[derived_from.pox]\nmpox='a'\n", "there is no label set 'pox'"),
+        (TWO + "[derived_from.mpox]\npox='a'\n", "pox is not a class of mpox"),
+        (TWO + "[derived_from.mpox]\nmpox='c'\n", "c is not a class of this label set"),
+        (TWO + "[derived_from.mpox]\nmpox='a'\n[derived_from.msid]\nmonkeypox='b'\n", "stands for another class"),
     ],
 )
 def test_a_bad_file_is_one_clear_error(tmp_path: Path, text: str, complaint: str) -> None:
@@ -39,6 +53,50 @@ def test_a_bad_file_is_one_clear_error(tmp_path: Path, text: str, complaint: str
     path.write_text(text)
     with pytest.raises(DatasetError, match=complaint):
         load_taxonomy(str(path))
+
+
+def test_the_shipped_label_sets() -> None:
+    expected = {
+        "melanoma-nevus": ["Melanoma", "Melanocytic naevus"],
+        "mpox": ["Mpox", "Chickenpox", "Measles", "Cowpox", "Hand-foot-mouth disease", "Healthy"],
+        "msid": ["Monkeypox", "Chickenpox", "Measles", "Normal"],
+        "mpox-binary": ["Mpox", "Other"],
+    }
+    assert set(expected) < set(taxonomy_names())
+    for name, names in expected.items():
+        assert [label.name for label in load_taxonomy(name).labels] == names
+    assert load_taxonomy("melanoma-nevus").malignant == (0,)
+    for name in ("mpox", "msid", "mpox-binary"):
+        taxonomy = load_taxonomy(name)
+        assert taxonomy.malignant == ()
+        assert {label.status for label in taxonomy.labels} <= {Status.INFECTIOUS, Status.HEALTHY}
+    assert load_taxonomy("mpox").label("healthy").status is Status.HEALTHY
+
+
+def test_classes_are_found_by_any_of_their_names() -> None:
+    mpox, binary = load_taxonomy("mpox"), load_taxonomy("mpox-binary")
+    assert [mpox.find(name) for name in ("Monkeypox", "MPOX", "hand-foot-mouth DISEASE", "HFMD", "wart")] == [
+        "mpox", "mpox", "hfmd", "hfmd", None,
+    ]  # fmt: skip
+    assert mpox.find("wart", " Measles ") == "measles"
+    for base in ("mpox", "msid"):
+        found = {label.code: binary.find(label.code, label.name) for label in load_taxonomy(base).labels}
+        assert found.pop("mpox" if base == "mpox" else "monkeypox") == "mpox"
+        assert set(found.values()) == {"other"}
+
+
+def test_a_folder_of_own_label_sets_is_searched_by_name(tmp_path: Path) -> None:
+    (tmp_path / "warts.toml").write_text(TWO)
+    (tmp_path / "msid.toml").write_text(TWO)
+    with pytest.raises(DatasetError, match=r"No readable label set 'warts'\. Known ones: ham10000"):
+        load_taxonomy("warts")
+    use_own_label_sets(tmp_path)
+    try:
+        assert load_taxonomy("warts").codes == ("a", "b")
+        assert load_taxonomy("msid").codes[0] == "monkeypox", "a shipped name keeps its meaning"
+        assert "warts" in taxonomy_names()
+    finally:
+        use_own_label_sets(None)
 
 
 def test_an_unknown_class_is_named() -> None:

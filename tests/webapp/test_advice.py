@@ -29,6 +29,9 @@ def test_recommendations_say_what_matters() -> None:
         assert sign in text[Status.BENIGN]
     assert "not an all-clear" in text[Status.BENIGN]
     assert "see a clinician" in text[Status.REFUSED]
+    for words in ("Keep apart", "health service", "Do not scratch", "share towels", "not a diagnosis"):
+        assert words in text[Status.INFECTIOUS]
+    assert "fever" in text[Status.HEALTHY]
 
 
 def test_every_history_status_has_a_word() -> None:

@@ -81,16 +81,22 @@ def recommendation(status: str) -> Recommendation:
             )
         case Status.INFECTIOUS:
             return Recommendation(
-                _("Call a doctor before you go there, and avoid skin contact with others until then."),
+                _("Keep apart from others, and call a doctor or your health service before you go there."),
                 (
-                    _("Cover the place, wash your hands after touching it and do not share towels or clothes."),
+                    _("This is not a diagnosis: only an examination, often with a test, tells what it is."),
+                    _("Do not scratch, cover the place, and wash your hands after touching it."),
+                    _("Do not share towels, bedding or clothes, and avoid skin contact, until you know more."),
                     _("Seek help at once if you have a high fever, trouble breathing, or spots near an eye."),
+                    _("Say so when you call if you are pregnant or have a weak immune system, or if a baby is ill."),
                 ),
             )
         case Status.HEALTHY:
             return Recommendation(
                 _("If something on your skin worries you, have a doctor look at it."),
-                (_("See a doctor about any spot that is new, changing, itching, bleeding or not healing."),),
+                (
+                    _("See a doctor about any spot that is new, changing, itching, bleeding or not healing."),
+                    _("With a fever, or after contact with someone who is ill, call a doctor whatever is said here."),
+                ),
             )
         case Status.REFUSED:
             return Recommendation(
