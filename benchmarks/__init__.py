@@ -1,0 +1,1 @@
+"""Measurements of the design: what each choice is worth."""
