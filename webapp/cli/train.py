@@ -17,6 +17,7 @@ from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_arch
 from ml.bundle import find_bundle
 from ml.errors import MLError
 from ml.labels import taxonomy_names
+from ml.preprocess import Preprocessing, chosen_steps
 
 if TYPE_CHECKING:
     from ml.training.config import TrainingConfig
@@ -29,8 +30,8 @@ MALLOC_TUNABLES = (
 )
 
 
-def _checked_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-    # It becomes the name of a folder, and the part before the @ of NAME@VERSION.
+def checked_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """An option that becomes the name of a folder, and the part before the @ of NAME@VERSION."""
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise click.BadParameter("use letters, digits, '.', '_' and '-' alone, and begin with a letter or digit.")
     return name
@@ -39,7 +40,7 @@ def _checked_name(context: click.Context, parameter: click.Parameter, name: str 
 @click.command("train")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder made by `flask data prepare`.")
 @click.option("--label-set", default="ham10000", show_default=True, type=click.Choice(taxonomy_names()))
-@click.option("--out", "name", callback=_checked_name, help="Name of the bundle. [default: LABEL_SET-ARCH]")
+@click.option("--out", "name", callback=checked_name, help="Name of the bundle. [default: LABEL_SET-ARCH]")
 @click.option("--arch", default=DEFAULT_ARCHITECTURE, show_default=True, type=click.Choice(architecture_names()))
 @click.option("--weights", default="imagenet", show_default=True, help="imagenet, none, a weights file or a bundle.")
 @click.option("--image-size", type=int, help="Input side in pixels. [default: the architecture's own]")
@@ -60,8 +61,11 @@ def _checked_name(context: click.Context, parameter: click.Parameter, name: str 
 )
 @click.option("--class-weights", default="sqrt", show_default=True, type=click.Choice(["sqrt", "inverse", "none"]))
 @click.option("--balanced-sampling/--plain-sampling", default=False, show_default=True)
+@click.option("--loss", default="cross-entropy", show_default=True, type=click.Choice(["cross-entropy", "focal"]))
+@click.option("--focal-gamma", default=2.0, show_default=True, help="How far the focal loss turns to hard images.")
 @click.option("--label-smoothing", default=0.05, show_default=True)
 @click.option("--mixup", default=0.0, show_default=True, help="Strength of mixup; 0 for none, 0.2 is usual.")
+@click.option("--cutmix", default=0.0, show_default=True, help="Strength of cutmix; 0 for none, 1 is usual.")
 @click.option("--dropout", default=0.5, show_default=True)
 @click.option("--average-decay", default=0.999, show_default=True, help="Of the moving average of weights; 0 for none.")
 @click.option(
@@ -72,13 +76,23 @@ def _checked_name(context: click.Context, parameter: click.Parameter, name: str 
 @click.option("--distillation", default=0.5, show_default=True, help="Share of the teacher in the loss.")
 @click.option("--distillation-temperature", default=2.0, show_default=True)
 @click.option("--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "eight"]))
-@click.option("--rotation", default=30.0, show_default=True, help="Augmentation: largest rotation in degrees.")
-@click.option("--right-angles/--no-right-angles", default=True, help="Augmentation: quarter turns.")
-@click.option("--crop-min", default=0.7, show_default=True, help="Augmentation: smallest crop, as a share of the area.")
-@click.option("--brightness", default=0.2, show_default=True)
-@click.option("--contrast", default=0.2, show_default=True)
-@click.option("--saturation", default=0.2, show_default=True)
-@click.option("--hue", default=0.03, show_default=True)
+@click.option(
+    "--augmentation",
+    default="full",
+    show_default=True,
+    type=click.Choice(["none", "basic", "full", "strong"]),
+    help="How far training images are changed; basic is mirror images alone. The next options change single parts.",
+)
+@click.option("--rotation", type=float, help="Augmentation: largest rotation in degrees.")
+@click.option("--right-angles/--no-right-angles", default=None, help="Augmentation: quarter turns.")
+@click.option("--crop-min", type=float, help="Augmentation: smallest crop, as a share of the area.")
+@click.option("--brightness", type=float)
+@click.option("--contrast", type=float)
+@click.option("--saturation", type=float)
+@click.option("--hue", type=float)
+@click.option("--hair-removal", is_flag=True, help="Paint over dark hair; the finished model does the same.")
+@click.option("--noise-reduction", is_flag=True, help="Even out grain; the finished model does the same.")
+@click.option("--colour-constancy", is_flag=True, help="Take out colour casts; the finished model does the same.")
 @click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
 @click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
 @click.option("--gate-negatives", type=click.Path(path_type=Path), help="Folder with not_skin/ and clinical_photos/.")
@@ -148,14 +162,18 @@ def _as_path(reference: str | None, models: Path) -> str | None:
 
 def _config(options: dict[str, Any]) -> "TrainingConfig":
     from ml.training.config import OperatingPoints, TrainingConfig
-    from ml.transforms.training import Augmentation
+    from ml.transforms.training import STRENGTHS, Augmentation
 
     options["image_size"] = options["image_size"] or find_architecture(options["architecture"]).image_size
-    augmentation = {f.name: options.pop(f.name) for f in fields(Augmentation) if f.name in options}
+    given = {f.name: options.pop(f.name) for f in fields(Augmentation) if f.name in options}
+    changed = {name: value for name, value in given.items() if value is not None}
+    augmentation = replace(STRENGTHS[options.pop("augmentation")], **changed)
+    steps = chosen_steps(tuple(f.name for f in fields(Preprocessing) if options.pop(f.name)))
     points = {f.name: options.pop(f.name) for f in fields(OperatingPoints)}
     return replace(
         TrainingConfig(**options),
-        augmentation=Augmentation(**augmentation),
+        augmentation=augmentation,
+        preprocessing=steps,
         operating_points=OperatingPoints(**points),
     )
 
