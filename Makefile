@@ -50,6 +50,7 @@ format: tools
 docs: tools
 	@$(python) docs/update_settings.py
 	@$(python) docs/update_figures.py
+	@$(python) docs/update_ablations.py
 
 pins: tools
 	@.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
