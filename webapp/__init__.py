@@ -73,7 +73,7 @@ def _init_pages(app: Flask) -> None:
 
 
 def _init_commands(app: Flask) -> None:
-    from webapp.cli import data, ensemble, evaluate, predict, screenings, settings, train, users
+    from webapp.cli import data, ensemble, evaluate, predict, screenings, settings, tokens, train, users
 
     for command in (
         data.data_cli,
@@ -82,6 +82,7 @@ def _init_commands(app: Flask) -> None:
         evaluate.evaluate_command,
         predict.predict_command,
         users.users,
+        tokens.tokens,
         screenings.screenings,
         settings.settings,
     ):

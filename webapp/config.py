@@ -15,7 +15,7 @@ MEGABYTE = 1024 * 1024
 PHOTOS_PER_SCREENING = 3
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
-RATES = ("upload_rate", "login_rate")
+RATES = ("upload_rate", "login_rate", "api_rate")
 
 
 class ConfigError(ValueError):
@@ -48,7 +48,15 @@ class Config:
         120
     )
     wait_seconds: Annotated[int, "How long an upload waits for its turn before its page says that it is waiting."] = 20
-    upload_rate: Annotated[str, "Uploads allowed from one address."] = "60 per minute;600 per hour"
+    upload_rate: Annotated[
+        str, "Uploads allowed from one address; through the API, where they are counted apart, or with one token."
+    ] = "60 per minute;600 per hour"
+    api_rate: Annotated[str, "Requests to the API allowed from one address, or with one token."] = (
+        "300 per minute;5000 per hour"
+    )
+    api_tokens_required: Annotated[
+        bool, "Answer API requests only with a token that `flask tokens create` has made. Off: open to all."
+    ] = False
     login_rate: Annotated[str, "Log-in attempts allowed from one address."] = "10 per minute;100 per hour"
     rate_storage: Annotated[
         str, "Where rate limits are counted. In each process by default; a Redis address shares them."

@@ -30,7 +30,8 @@ def test_migrations_up_and_down_on_a_filled_database(config: Config) -> None:
     app = create_app(config)
     with app.app_context():
         upgrade()
-        assert set(inspect(db.engine).get_table_names()) == {"alembic_version", "photos", "screenings", "users"}
+        tables = set(inspect(db.engine).get_table_names())
+        assert tables == {"alembic_version", "api_tokens", "photos", "screenings", "users"}
         with write_transaction() as session:
             filled = row(1)
             filled.photos = [PhotoRow(position=1, name="0" * 32, sha256="0" * 64, width=1, height=1)]
