@@ -62,17 +62,19 @@ def lay_over(pixels: NDArray[np.uint8], heatmap: NDArray[np.uint8]) -> NDArray[n
     What lies outside of that square is darkened.
     """
     photo = thumbnail(pixels, PICTURE_SIDE)
-    part = seen_part(*photo.shape[:2])
-    grey = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)[..., None]
+    rows, columns = seen_part(photo.shape[0], photo.shape[1])
+    grey = np.asarray(Image.fromarray(photo).convert("L")).astype(np.float32)[..., None]
     picture = np.repeat(UNSEEN * grey, 3, axis=2)
-    seen = grey[part]
+    seen = grey[rows, columns]
     size = (seen.shape[1], seen.shape[0])
-    heat = np.asarray(Image.fromarray(heatmap).resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
-    cover = (MAX_COVER * np.sqrt(heat))[..., None]
-    picture[part] = (1 - cover) * seen + cover * _colours(heat)
-    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    heat = np.asarray(Image.fromarray(heatmap).resize(size, Image.Resampling.BICUBIC)).astype(np.float32)
+    heat /= 255
+    cover = MAX_COVER * np.sqrt(heat)[..., None]
+    picture[rows, columns] = (1 - cover) * seen + cover * _colours(heat)
+    rounded: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    return rounded
 
 
-def _colours(heat: Floats) -> NDArray[np.float64]:
+def _colours(heat: Floats) -> Floats:
     stops = np.linspace(0, 1, len(COLOUR_STOPS))
-    return np.stack([np.interp(heat, stops, channel) for channel in np.transpose(COLOUR_STOPS)], axis=-1)
+    return np.stack([np.interp(heat, stops, channel) for channel in np.transpose(COLOUR_STOPS)], -1, dtype=np.float32)

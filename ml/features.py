@@ -61,7 +61,8 @@ def lesion_mask(pixels: NDArray[np.uint8]) -> Mask | None:
     """RGB [H, W, 3] -> which pixels are the lesion, [H, W], in one piece without holes.
 
     None where nothing stands out from the skin, or what does is too small or too large to be the lesion. Hairs are
-    closed over, and the dark frame of a dermatoscope's view is left out. About 10 ms, whatever the size.
+    closed over, and the dark frame of a dermatoscope's view is left out. About
+    12 ms of processor time for a photo of 400 x 300 pixels.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, WORKING_SIDE / max(height, width))
@@ -73,7 +74,8 @@ def lesion_mask(pixels: NDArray[np.uint8]) -> Mask | None:
     if found is None:
         return None
     whole = Image.fromarray(found.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(whole) > 127
+    mask: Mask = np.asarray(whole) > 127
+    return mask
 
 
 def _without_hairs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -91,7 +93,8 @@ def _view(lightness: Plane) -> Mask:
     corners = np.unique(labels[[0, 0, -1, -1], [0, -1, 0, -1]])
     frame = np.isin(labels, corners[corners > 0])
     # The frame's edge is soft: what lies close to it is shaded, too.
-    return ~ndimage.binary_dilation(frame, iterations=8)
+    view: Mask = ~ndimage.binary_dilation(frame, iterations=8)
+    return view
 
 
 def _lesion(colours: NDArray[np.float32], view: Mask) -> Mask | None:

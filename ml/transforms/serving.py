@@ -49,7 +49,8 @@ def square(pixels: NDArray[np.uint8], side: int, zoom: float = 1.0) -> NDArray[n
     at zoom 1 nothing at the rim of a dermatoscopic picture is lost, and training sees the same mild change of
     proportions.
     """
-    image = Image.fromarray(np.ascontiguousarray(pixels[seen_part(*pixels.shape[:2], zoom)]))
+    rows, columns = seen_part(pixels.shape[0], pixels.shape[1], zoom)
+    image = Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 

@@ -134,7 +134,7 @@ def test_otsu_parts_two_heaps() -> None:
 def test_cielab_of_known_colours() -> None:
     # Lindbloom's calculator, sRGB and D65: white, black, middle grey, and the three primaries.
     colours = np.array([[255, 255, 255], [0, 0, 0], [119, 119, 119], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-    expected = [
+    expected = np.array([
         [100, 0, 0], [0, 0, 0], [50.03, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86],
-    ]  # fmt: skip
+    ])  # fmt: skip
     np.testing.assert_allclose(cielab(colours[None])[0], expected, atol=0.15)
