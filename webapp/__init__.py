@@ -55,10 +55,11 @@ def _init_pages(app: Flask) -> None:
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
     from webapp.admin import case, history  # noqa: F401  # they add their pages to the blueprint
+    from webapp.model_page import views as model_page
     from webapp.screening import advice
     from webapp.screening import views as screening
 
-    for blueprint in (screening.blueprint, account.blueprint, admin.blueprint, health.blueprint):
+    for blueprint in (screening.blueprint, model_page.blueprint, account.blueprint, admin.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(advice=advice, languages=i18n.LANGUAGES, language=i18n.choose_language)

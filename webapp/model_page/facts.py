@@ -1,0 +1,169 @@
+"""What is known of a model: its card and the evaluation that lies beside it. Reads text files only, never weights."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ml.bundle import CARD, CHECKSUMS, DEFAULT_MODEL, Card, find_bundle
+from ml.errors import BundleError, DatasetError
+from ml.labels import Label, Status, Taxonomy, load_taxonomy
+from webapp.config import Config
+
+EVALUATION = Path("evaluation") / "metrics.json"
+OUT_OF = 100
+
+
+@dataclass(frozen=True)
+class Told:
+    """What people were told of `images` pictures of one kind, as whole numbers out of 100 that add up to 100.
+
+    `low` and `high` bound, out of 100 too, how many are told to have it looked at (None where it was not measured).
+    """
+
+    images: int
+    malignant: int
+    uncertain: int
+    benign: int
+    refused: int
+    low: int | None = None
+    high: int | None = None
+
+    @property
+    def examined(self) -> int:
+        """Those who are told to have it looked at."""
+        return self.malignant + self.uncertain
+
+    @property
+    def groups(self) -> tuple[tuple[str, int], ...]:
+        """(status, number) in the order in which they are drawn."""
+        return (
+            ("malignant", self.malignant),
+            ("uncertain", self.uncertain),
+            ("refused", self.refused),
+            ("benign", self.benign),
+        )
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """How one class fared: its share of pictures told to be examined, and given their own class, with intervals."""
+
+    label: Label
+    images: int
+    examined: float | None
+    named: float | None
+    named_interval: tuple[float, float] | None
+    examined_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as its page tells of it. `evaluation` is the content of metrics.json, None where there is none."""
+
+    card: Card
+    taxonomy: Taxonomy
+    evaluation: Mapping[str, Any] | None
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Pictures of each split that it was made with, as far as the card tells."""
+        splits = self.card.data.get("splits", {})
+        return {name: int(split.get("images", 0)) for name, split in splits.items()}
+
+    def told(self, *codes: str) -> Told | None:
+        """What people were told of the pictures of these classes; None where it was not measured."""
+        rows = [self.evaluation["per_class"][code] for code in codes] if self.evaluation else []
+        images = sum(row["support"] for row in rows)
+        if not images:
+            return None
+        counts = {
+            status: sum(row["statuses"].get(status, 0) for row in rows)
+            for status in ("malignant", "uncertain", "benign", "refused")
+        }
+        bounds = _told_interval(rows[0], "malignant_or_uncertain") if len(rows) == 1 else None
+        low, high = (round(OUT_OF * bounds[0]), round(OUT_OF * bounds[1])) if bounds else (None, None)
+        return Told(images, **out_of_hundred(counts), low=low, high=high)
+
+    def classes(self) -> list[ClassFacts]:
+        """Each class that was measured: melanoma first, then the other malignant ones, then the rest."""
+        if self.evaluation is None:
+            return []
+        measured = self.evaluation["per_class"]
+        order = sorted(
+            self.taxonomy.labels, key=lambda label: (label.code != "mel", label.status is not Status.MALIGNANT)
+        )
+        return [_class_facts(label, measured[label.code]) for label in order if label.code in measured]
+
+
+def find_model(config: Config, name: str | None = None, version: str | None = None) -> Model | None:
+    """The model NAME at VERSION, or the one that answers now; None where it is not on this server any more."""
+    answering = config.model or str(DEFAULT_MODEL)
+    for reference in [answering] if name is None else [f"{name}@{version}", answering]:
+        try:
+            path = find_bundle(reference, config.models)
+            model = _read(path, (path / CARD).stat().st_mtime_ns, _modified(path / EVALUATION))
+        except (BundleError, DatasetError, OSError, ValueError):
+            continue
+        if name is None or (model.card.name, model.card.version) == (name, version):
+            return model
+    return None
+
+
+def out_of_hundred(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts as whole numbers that add up to 100: rounded down, the rest going to the largest remainders.
+
+    What did happen is never shown as 0. Raises ZeroDivisionError without any count.
+    """
+    total = sum(counts.values())
+    exact = {name: OUT_OF * count / total for name, count in counts.items()}
+    shown = {name: int(share) for name, share in exact.items()}
+    for name in sorted(exact, key=lambda name: exact[name] - shown[name], reverse=True)[: OUT_OF - sum(shown.values())]:
+        shown[name] += 1
+    for name, count in counts.items():
+        if count and not shown[name]:
+            shown[name] += 1
+            shown[max(shown, key=lambda other: shown[other])] -= 1
+    return shown
+
+
+def _class_facts(label: Label, row: Mapping[str, Any]) -> ClassFacts:
+    images, told = int(row["support"]), row.get("told")
+    flagged = row["statuses"].get("malignant", 0) + row["statuses"].get("uncertain", 0)
+    return ClassFacts(
+        label=label,
+        images=images,
+        examined=flagged / images if images else None,
+        examined_interval=_told_interval(row, "malignant_or_uncertain"),
+        named=told["own_class"]["share"] if told else row["recall"],
+        named_interval=_told_interval(row, "own_class") if told else _bounds(row["intervals"]["recall"]),
+    )
+
+
+def _told_interval(row: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    return _bounds(row["told"][name]["interval"]) if "told" in row else None
+
+
+def _bounds(interval: list[float | None]) -> tuple[float, float] | None:
+    low, high = interval
+    return None if low is None or high is None else (low, high)
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, card_time: int, evaluation_time: int) -> Model:
+    """Read again where a file was written anew. An evaluation that is not of exactly these files is left out."""
+    card = Card.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
+    evaluation = None
+    if evaluation_time:
+        found = json.loads((path / EVALUATION).read_text(encoding="utf-8"))
+        digest = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
+        if found.get("split") == "test" and found.get("bundle", {}).get("sha256") == digest:
+            evaluation = found
+    return Model(card, load_taxonomy(card.label_set), evaluation)
