@@ -21,6 +21,9 @@ PICTURE_SIDE = 800
 MAX_COVER = 0.7
 """Opacity of the colour where the heatmap is highest; where it is 0 the photo shows through untouched."""
 
+COVER_EXPONENT = 0.75
+"""Below 1, so that the colour of faint heat can be told."""
+
 UNSEEN = 0.35
 """Brightness, as a share, of what the network does not see."""
 
@@ -29,7 +32,7 @@ COLOUR_STOPS = (
     (173, 220, 48), (253, 231, 37),
 )  # fmt: skip
 """Nine evenly spaced colours of viridis (van der Walt and Smith 2015): evenly perceived steps that keep their order for
-colour-blind people and in grey. The legend in static/css/pages.css has the same."""
+colour-blind people and in grey. The legend in static/css/components.css has the same."""
 
 
 def head_gradient(
@@ -67,9 +70,9 @@ def lay_over(pixels: NDArray[np.uint8], heatmap: NDArray[np.uint8]) -> NDArray[n
     picture = np.repeat(UNSEEN * grey, 3, axis=2)
     seen = grey[rows, columns]
     size = (seen.shape[1], seen.shape[0])
-    heat = np.asarray(Image.fromarray(heatmap).resize(size, Image.Resampling.BICUBIC)).astype(np.float32)
-    heat /= 255
-    cover = MAX_COVER * np.sqrt(heat)[..., None]
+    values = Image.fromarray(heatmap.astype(np.float32) / 255)  # not in bytes, whose steps would show
+    heat = np.asarray(values.resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    cover = MAX_COVER * (heat**COVER_EXPONENT)[..., None]
     picture[rows, columns] = (1 - cover) * seen + cover * _colours(heat)
     rounded: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
     return rounded

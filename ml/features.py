@@ -61,8 +61,8 @@ def lesion_mask(pixels: NDArray[np.uint8]) -> Mask | None:
     """RGB [H, W, 3] -> which pixels are the lesion, [H, W], in one piece without holes.
 
     None where nothing stands out from the skin, or what does is too small or too large to be the lesion. Hairs are
-    closed over, and the dark frame of a dermatoscope's view is left out. About
-    12 ms of processor time for a photo of 400 x 300 pixels.
+    closed over, and the dark frame of a dermatoscope's view is left out. About 12 ms
+    of processor time for a photo of 400 x 300 pixels.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, WORKING_SIDE / max(height, width))
