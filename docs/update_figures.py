@@ -69,15 +69,131 @@ def headline_table(metrics: Mapping[str, Any]) -> str:
 
 
 def class_table(metrics: Mapping[str, Any]) -> str:
-    """The figures of each class, as a Markdown table."""
+    """The figures of each class, melanoma first, as a Markdown table."""
     lines = ["| Class | Sensitivity | 95 % interval | Precision | AUROC | Images |", "|---|---|---|---|---|---|"]
-    for code, figures in metrics["per_class"].items():
-        bounds = figures["intervals"]["recall"]
+    for code in class_order(metrics):
+        row = metrics["per_class"][code]
+        bounds = row["intervals"]["recall"]
         lines.append(
-            f"| `{code}` | {shown(figures['recall'], True)} | {shown_interval(bounds, True)} "
-            f"| {shown(figures['precision'], True)} | {shown(figures['auroc'], False)} | {figures['support']} |"
+            f"| `{code}` | {shown(row['recall'], True)} | {shown_interval(bounds, True)} "
+            f"| {shown(row['precision'], True)} | {shown(row['auroc'], False)} | {row['support']} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def told_table(metrics: Mapping[str, Any]) -> str:
+    """What people would have been told of each class's images, refused ones counted as missed; empty in old records."""
+    columns = (
+        ("malignant_or_uncertain", "Malignant or uncertain"),
+        ("malignant", "Malignant"),
+        ("own_class", "Its class"),
+    )
+    if "told" not in next(iter(metrics["per_class"].values())):
+        return ""
+    titles = [part for _, title in columns for part in (title, "95 % interval")]
+    lines = [f"| Told of images of | {' | '.join(titles)} | Refused |", "|---" * (len(titles) + 2) + "|"]
+    for code in class_order(metrics):
+        told = metrics["per_class"][code]["told"]
+        cells = [
+            cell
+            for name, _ in columns
+            for cell in (shown(told[name]["share"], True), shown_interval(told[name]["interval"], True))
+        ]
+        lines.append(f"| `{code}` | {' | '.join(cells)} | {shown(told['refused']['share'], True)} |")
+    return "\n".join(lines) + "\n"
+
+
+def calibration_table(metrics: Mapping[str, Any]) -> str:
+    """Calibration errors before and after calibration; empty in old records."""
+    calibration = metrics.get("calibration")
+    if not calibration:
+        return ""
+    names = (
+        ("ece", f"Expected calibration error ({calibration['bins']} bins)"),
+        ("classwise_ece", "Class-wise calibration error"),
+        ("malignant_risk", "Calibration error of malignant risk"),
+        ("brier", "Brier score"),
+    )
+    lines = ["| Calibration | Before | 95 % interval | After | 95 % interval |", "|---|---|---|---|---|"]
+    for name, title in names:
+        cells = [
+            cell
+            for side in (calibration["before"], calibration["after"])
+            for cell in (shown(side[name], False), shown_interval(side["intervals"].get(name, (None, None)), False))
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def points_table(metrics: Mapping[str, Any]) -> str:
+    """The operating points that were compared; empty in old records and without malignant classes."""
+    columns = (
+        ("malignant_sensitivity", "Malignant: sensitivity"),
+        ("malignant_specificity", "specificity"),
+        ("malignant_or_uncertain_sensitivity", "Malignant or uncertain: sensitivity"),
+        ("benign_predictive_value", "Benign: right"),
+    )
+    points = metrics.get("operating_points")
+    if not points:
+        return ""
+    lines = [f"| Thresholds | {' | '.join(title for _, title in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for point in points:
+        levels = point["thresholds"]
+        cells = [
+            " ".join(filter(None, (shown(point[name], True), parenthesised(point["intervals"][name]))))
+            for name, _ in columns
+        ]
+        lines.append(f"| {point['name']}: {levels['malignant']:.3f}, {levels['uncertain']:.3f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def gate_table(metrics: Mapping[str, Any]) -> str:
+    """How the gate judged pictures of other things, by kind and type; empty where none were shown to it."""
+    if not metrics.get("gate_pictures"):
+        return ""
+    lines = [
+        "| Shown to the gate | Pictures | Refused | 95 % interval | Right verdict | 95 % interval |",
+        "|---" * 6 + "|",
+    ]
+    for row in metrics["gate_pictures"]["rows"]:
+        name = row["type"] if row["type"] else f"**{row['kind'].replace('_', ' ')}**"
+        lines.append(
+            f"| {name} | {row['pictures']} | {shown(row['refused_share'], True)} "
+            f"| {shown_interval(row['refused_interval'], True)} | {shown(row['right_share'], True)} "
+            f"| {shown_interval(row['right_interval'], True)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def heatmap_table(metrics: Mapping[str, Any]) -> str:
+    """How heatmaps compare with random maps; empty where they were not measured."""
+    measured = metrics.get("explanations")
+    if not measured:
+        return ""
+    lines = [
+        f"| Heatmaps of {measured['images']} images | Heatmap | Random map | Gain | 95 % interval |",
+        "|---" * 5 + "|",
+    ]
+    for name, good in (("deletion", "low is good"), ("insertion", "high is good")):
+        row = measured[name]
+        cells = (row["heatmap"], row["random"], row["gain"])
+        lines.append(
+            f"| {name.capitalize()} ({good}) | {' | '.join(shown(value, False) for value in cells)} "
+            f"| {shown_interval(row['interval'], False)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def class_order(metrics: Mapping[str, Any]) -> list[str]:
+    """Class codes: melanoma, the other malignant ones, then the rest."""
+    malignant = (metrics.get("malignant") or {"classes": []})["classes"]
+    return sorted(metrics["per_class"], key=lambda code: (code != "mel", code not in malignant))
+
+
+def parenthesised(bounds: Sequence[float | None]) -> str:
+    """An interval of a share, short, in parentheses; empty where there is none."""
+    low, high = bounds
+    return "" if low is None or high is None else f"({100 * low:.1f} to {100 * high:.1f})"
 
 
 def shown(value: float | None, percent: bool) -> str:
@@ -94,14 +210,17 @@ def shown_interval(bounds: Sequence[float | None], percent: bool) -> str:
 
 
 def figures(*, classes: bool) -> str:
-    """The block for a document: each shipped model's headline figures and, where wanted, those of its classes."""
+    """The block for a document: each shipped model's headline figures and, where wanted, all its other tables."""
     blocks = []
     for name, metrics in evaluations().items():
         block = (
             f"`{name}`, {metrics['n_images']:,} images of {metrics['n_lesions']:,} lesions that training never saw:\n\n"
         )
-        block += headline_table(metrics)
-        blocks.append(block + "\n" + class_table(metrics) if classes else block)
+        tables = [headline_table(metrics)]
+        if classes:
+            further = (told_table, class_table, calibration_table, points_table, gate_table, heatmap_table)
+            tables += [table(metrics) for table in further]
+        blocks.append(block + "\n".join(filter(None, tables)))
     return "\n".join(blocks) or NONE_YET
 
 

@@ -55,6 +55,30 @@ def test_figures_become_tables() -> None:
     assert classes.splitlines()[2:] == ["| `mel` | 50.0 % | 25.0 % to 75.0 % | - | 0.900 | 8 |"]
 
 
+def test_figures_that_older_evaluations_lack_are_left_out() -> None:
+    figures = runpy.run_path(str(PROJECT / "docs" / "update_figures.py"))
+    told = {"share": 0.5, "interval": [0.25, 0.75]}
+    row = {"told": dict.fromkeys(("malignant_or_uncertain", "malignant", "own_class", "refused"), told)}
+    side = {"ece": 0.1, "classwise_ece": 0.02, "malignant_risk": None, "brier": 0.3, "intervals": {"ece": [0.0, 0.2]}}
+    shares = {"refused_share": 1.0, "refused_interval": [0.6, 1.0], "right_share": 0.5, "right_interval": [0.2, 0.8]}
+    metrics = {
+        "malignant": {"classes": ["bcc", "mel"]},
+        "per_class": {"bcc": row, "nv": row, "mel": row},
+        "calibration": {"bins": 15, "before": side, "after": side},
+        "gate_pictures": {"rows": [{"kind": "not_skin", "type": None, "pictures": 6, **shares}]},
+    }
+    lines = figures["told_table"](metrics).splitlines()
+    assert [line.split("`")[1] for line in lines[2:]] == ["mel", "bcc", "nv"]
+    assert lines[2].count("50.0 %") == 4
+    assert "| 0.100 | 0.000 to 0.200 | 0.100 |" in figures["calibration_table"](metrics)
+    assert "| **not skin** | 6 | 100.0 % |" in figures["gate_table"](metrics)
+    for name in ("told_table", "calibration_table", "gate_table"):
+        assert len({line.count("|") for line in figures[name](metrics).splitlines()}) == 1, name
+    old = {"malignant": None, "per_class": {"mel": {"recall": 0.5}}}
+    for name in ("told_table", "calibration_table", "points_table", "gate_table", "heatmap_table"):
+        assert figures[name](old) == ""
+
+
 def test_only_the_block_between_the_markers_is_replaced() -> None:
     replace_block = runpy.run_path(str(PROJECT / "docs" / "update_figures.py"))["replace_block"]
     text = "before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n"
