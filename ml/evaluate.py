@@ -18,6 +18,7 @@ from ml.errors import DatasetError
 from ml.evaluate_gate import Judged, gate_figures, judge_pictures
 from ml.evaluate_metrics import measure
 from ml.evaluate_thresholds import OperatingPoint, fitted_point
+from ml.explain_measures import measure_explanations
 from ml.files import write_bytes, write_json
 from ml.labels import load_taxonomy
 from ml.predict import Prediction
@@ -80,11 +81,15 @@ def evaluate(
         points.append(fitted_point(validation, request.sensitivity, request.missed))
     if points and request.thresholds is not None:
         points.append(OperatingPoint("given", request.thresholds, "given by hand"))
-    options = {"resamples": resamples, "seed": seed}
-    figures = measure(predictions, points, **options)
+    figures = measure(predictions, points, resamples=resamples, seed=seed)
     judged: tuple[Judged, ...] = ()
     if request.gate_pictures:
         judged = judge_pictures(screener, request.gate_pictures, seed=seed, progress=progress)
+    explanations = None
+    if request.explained:
+        explanations = measure_explanations(
+            bundle, predictions.records, images=request.explained, seed=seed, resamples=resamples, progress=progress
+        )
     figures |= {
         "split": split,
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -93,6 +98,7 @@ def evaluate(
         "overlap_with_training": training_overlap(bundle, dataset, split),
         "gate_pictures": gate_figures(judged) if judged else None,
         "neighbours": neighbour_figures(bundle, predictions, split),
+        "explanations": explanations,
     }
     try:
         out.mkdir(parents=True, exist_ok=True)

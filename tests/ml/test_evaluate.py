@@ -289,5 +289,6 @@ def _report(out: Path, figures: dict[str, Any], predictions: Predictions) -> Non
         "overlap_with_training": {"verdict": "unknown", "message": "Not known."},
         "gate_pictures": None,
         "neighbours": None,
+        "explanations": None,
     }
     write_report(out, figures | facts, predictions, ())

@@ -65,6 +65,13 @@ HEADLINES = {
     multiple=True,
     help="Folder of pictures for the gate: not_skin/ and clinical_photos/, or types of photos of skin. Repeatable.",
 )
+@click.option(
+    "--explain",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Measure heatmaps on so many images; each takes about 22 answers.",
+)
 @click.option("--resamples", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @with_appcontext
@@ -80,6 +87,7 @@ def evaluate_command(
     malignant_threshold: float | None,
     uncertain_threshold: float | None,
     gate_pictures: tuple[Path, ...],
+    explain: int,
     resamples: int,
     seed: int,
 ) -> None:
@@ -94,7 +102,7 @@ def evaluate_command(
         bundle = chosen_bundle(model)
         if member is not None:
             bundle = bundle.member(member)
-        request = Request(*_asked(bundle.card, sensitivity, missed), thresholds, gate_pictures)
+        request = Request(*_asked(bundle.card, sensitivity, missed), thresholds, gate_pictures, explain)
         figures = evaluate(bundle, data, split, out, request, batch_size=batch_size, resamples=resamples, seed=seed)
     except MLError as error:
         raise click.ClickException(str(error)) from error
