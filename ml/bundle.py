@@ -67,6 +67,12 @@ class Card:
     intended_use: str = ""
     limits: tuple[str, ...] = ()
 
+    @property
+    def asked(self) -> dict[str, float]:
+        """What the thresholds were fixed for, `sensitivity` and `missed` as in ml.calibration; empty if not known."""
+        found: dict[str, float] = self.training.get("config", self.training).get("operating_points", {})
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)

@@ -143,7 +143,7 @@ def own_points(bundle: Bundle) -> list[OperatingPoint]:
     """The model's own operating point; none for a label set without malignant classes."""
     if bundle.card.thresholds is None:
         return []
-    asked = bundle.card.training.get("config", {}).get("operating_points", {})
+    asked = bundle.card.asked
     return [
         OperatingPoint(
             "the model's own",
@@ -197,9 +197,10 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
     `verdict` is `none`, `overlap` or `unknown`; `message` is a sentence for a person. The card keeps the fingerprint of
     the data it was trained on, and of the data of each bundle that training started from.
     """
-    for earlier in bundle.card.lineage:
+    members = [entry for member in bundle.card.members for entry in (member, *member.get("lineage", ()))]
+    for earlier in (*bundle.card.lineage, *members):
         if earlier["data"].get("split_digests") != bundle.card.data.get("split_digests"):
-            message = "Not known: the model started from one that was trained on other data."
+            message = "Not known: part of the model was trained on other data."
             return {"verdict": "unknown", "message": message}
     trained_on, asked = bundle.card.data, dataset.fingerprint()
     if trained_on.get("split_digests") == asked["split_digests"]:

@@ -48,7 +48,10 @@ def make_ensemble(
         name=folder.parent.name,
         version=folder.name,
         members=tuple(asdict(member.card) for member in members),
-        training={"members": [f"{member.card.name}@{member.card.version}" for member in members]},
+        training={
+            "members": [f"{member.card.name}@{member.card.version}" for member in members],
+            "operating_points": asdict(points),
+        },
         lineage=(),
     )
     weights, gate = dict[str, NDArray[Any]](), dict[str, NDArray[Any]]()
@@ -65,10 +68,11 @@ def make_ensemble(
         validation=chosen.validation,
     )
     log.info("Validation: %s", card.validation)
-    return save_bundle(folder, card, weights, gate, _cases(members[0]))
+    return save_bundle(folder, card, weights, gate, case_index(members[0]))
 
 
-def _cases(bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+def case_index(bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+    """Tensors and metadata of the bundle's index of confirmed cases; None where it has none."""
     path = bundle.path / CASES
     if not path.is_file():
         return None

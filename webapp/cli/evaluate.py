@@ -117,7 +117,7 @@ def _asked(card: "Card", sensitivity: float | None, missed: float | None) -> tup
     """Both requests, one that is not given being what the model was trained for; none where neither is given."""
     if sensitivity is None and missed is None:
         return None, None
-    own = card.training.get("config", {}).get("operating_points", {})
+    own = card.asked
     return (
         own.get("sensitivity", SENSITIVITY) if sensitivity is None else sensitivity,
         own.get("missed", MISSED) if missed is None else missed,
