@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
-from ml.conditions import CONDITIONS, SKIN_TONES, Condition, degrade, exposure, rotation, temperature
+from ml.conditions import CONDITIONS, Condition, degrade
 from ml.conditions_colour import from_lab, from_linear, temperature_gains, to_linear, typology_angle
+from ml.conditions_faults import SKIN_TONES, exposure, rotation, temperature
 from ml.data.drawn import draw_lesion
 from ml.features import cielab
 
@@ -28,7 +29,8 @@ def photo() -> Pixels:
 def mask(photo: Pixels) -> Mask:
     """The middle of the picture, where the lesion was drawn."""
     rows, columns = np.ogrid[-1 : 1 : photo.shape[0] * 1j, -1 : 1 : photo.shape[1] * 1j]
-    return (rows**2 + columns**2) < 0.4
+    middle: Mask = rows**2 + columns**2 < 0.4
+    return middle
 
 
 def sharpness(pixels: Pixels) -> float:
@@ -52,7 +54,8 @@ def test_every_step_is_a_picture_of_the_same_shape_and_repeats(condition: Condit
     assert np.array_equal(degrade(photo, condition, 0, mask), photo)
     for step in range(1, len(condition.values) + 1):
         degraded = degrade(photo, condition, step, mask, seed=1)
-        assert (degraded.shape, degraded.dtype) == (photo.shape, np.uint8)
+        assert degraded.shape == photo.shape
+        assert degraded.dtype == np.uint8
         assert not np.array_equal(degraded, photo)
         assert np.array_equal(degraded, degrade(photo, condition, step, mask, seed=1))
     assert np.array_equal(photo, before), "the picture itself is left alone"
@@ -161,7 +164,7 @@ def test_zooming_in_makes_the_lesion_larger() -> None:
     picture = np.full((200, 200, 3), 200, np.uint8)
     picture[90:110, 90:110] = 60
     areas = [(degrade(picture, BY_NAME["near"], step, None)[..., 0] < 130).sum() for step in range(6)]
-    assert areas == pytest.approx([400 * factor**2 for factor in (1, *BY_NAME["near"].values)], rel=0.1)
+    assert areas == pytest.approx([400 * float(factor) ** 2 for factor in (1, *BY_NAME["near"].values)], rel=0.1)
 
 
 @pytest.mark.parametrize("degrees", [10, 45, 90, 135])
