@@ -21,15 +21,16 @@ from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, USABLE
 
 BATCH_SIZE = 16
 MAX_SIDE = 640  # pixels, as in the fit
-RIGHT = {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC}
-"""The verdict that is right, by the name of a folder that gates are fitted on; any other folder shows skin."""
+FITTED = ("not_skin", "clinical_photos")
+"""Folders that gates are fitted on; any other folder shows skin."""
 GENERATED = "generated"
 COMMON = 3  # pictures that must share the beginning of their names to be a type of their own
 PROTOCOL = (
     "Of not_skin and clinical_photos only those pictures count that are kept from the fit of every gate, by a digest "
     "of their names; other folders are never fitted on; generated pictures are drawn by other code than those of the "
     "fit. Refused: any verdict but usable. Right verdict: not_skin for not_skin and generated pictures, "
-    "not_dermatoscopic for photos of skin. Intervals are 95 % Wilson intervals over pictures."
+    "not_dermatoscopic for photos of skin, or usable where the model was made for such. Intervals are 95 % "
+    "Wilson intervals over pictures."
 )
 
 
@@ -53,6 +54,11 @@ class Judged:
     status: str
     predicted: str | None
 
+    @property
+    def missed(self) -> bool:
+        """Whether it was let through though it should not have been."""
+        return self.verdict == USABLE != self.shown.right
+
 
 def judge_pictures(screener: Screener, folders: Sequence[Path], *, seed: int, progress: bool) -> tuple[Judged, ...]:
     """The gate's verdict on every picture of the folders that counts, and on generated ones.
@@ -62,7 +68,9 @@ def judge_pictures(screener: Screener, folders: Sequence[Path], *, seed: int, pr
     pictures.
     """
     judged: list[Judged] = []
-    pictures = [found for folder in folders for found in _pictures(folder)]
+    # A gate that was fitted on no other photos of skin takes them as what its model was made for.
+    skin = USABLE if screener.card.gate.get("accepts") == "skin" else NOT_DERMATOSCOPIC
+    pictures = [found for folder in folders for found in _pictures(folder, skin)]
     with tqdm(total=len(pictures), desc="gate", unit="picture", disable=not progress) as bar:
         for start in range(0, len(pictures), BATCH_SIZE):
             batch = pictures[start : start + BATCH_SIZE]
@@ -92,7 +100,7 @@ def gate_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     misses = [
         {"kind": item.shown.kind, "type": item.shown.type, "picture": item.shown.name, "answer": item.status}
         for item in judged
-        if item.verdict == USABLE
+        if item.missed
     ]
     return {"rows": rows, "misses": misses, "protocol": PROTOCOL}
 
@@ -122,9 +130,9 @@ def _judge(screener: Screener, shown: Sequence[Shown]) -> list[Judged]:
     ]
 
 
-def _pictures(folder: Path) -> Iterator[tuple[str, str, str, Path]]:
-    """(kind, type, right verdict, path) of each picture of a folder that counts."""
-    fitted = [name for name in RIGHT if (folder / name).is_dir()]
+def _pictures(folder: Path, skin: str) -> Iterator[tuple[str, str, str, Path]]:
+    """(kind, type, right verdict, path) of each picture of a folder that counts; `skin` is right for photos of skin."""
+    fitted = [name for name in FITTED if (folder / name).is_dir()]
     kinds = fitted or [folder.name]
     found = 0
     for kind in kinds:
@@ -139,7 +147,7 @@ def _pictures(folder: Path) -> Iterator[tuple[str, str, str, Path]]:
             beginning = path.relative_to(top).parts[0] if nested else _beginning(path)
             found += 1
             kind_of = beginning if nested or common[beginning] >= COMMON else "others"
-            yield kind, kind_of.replace("_", " "), RIGHT.get(kind, NOT_DERMATOSCOPIC), path
+            yield kind, kind_of.replace("_", " "), NOT_SKIN if kind == "not_skin" else skin, path
     if not found:
         raise DatasetError(
             f"No pictures to judge in {folder}: it needs not_skin/ or clinical_photos/ with pictures kept from the "

@@ -13,7 +13,6 @@ from ml.evaluate_gate import Judged
 from ml.images import decode, encode_jpeg, thumbnail
 from ml.labels import Status
 from ml.predictions import Predictions
-from ml.screening import USABLE
 
 WORST = 24  # pictures in the sheet of worst errors
 MISSES = 60  # pictures in the sheet of the gate's misses
@@ -52,7 +51,7 @@ def worst_errors(predictions: Predictions) -> list[dict[str, Any]]:
 
 def gate_misses(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     """What slipped through the gate, by kind and type, and what people would have been told of it."""
-    missed = [item for item in judged if item.verdict == USABLE]
+    missed = [item for item in judged if item.missed]
     missed.sort(key=lambda item: (item.shown.kind, item.shown.type, item.shown.name))
     return [
         {

@@ -33,7 +33,7 @@ def test_only_pictures_that_no_gate_was_fitted_on_count(screener: Screener, lesi
     held = [name for name in sorted(names) if is_held_out(name)]
     assert 0 < len(held) < len(names)
     assert given == [("not_skin", name) for name in held] + [("clinical_photos", name) for name in held]
-    assert {item.shown.right for item in judged if item.shown.kind == "clinical_photos"} == {"not_dermatoscopic"}
+    assert {item.shown.right for item in judged if item.shown.kind == "clinical_photos"} == {right_for_skin(screener)}
 
 
 def test_every_subfolder_of_another_folder_is_a_type_of_skin_photos(
@@ -45,11 +45,8 @@ def test_every_subfolder_of_another_folder_is_a_type_of_skin_photos(
     (tmp_path / "pox" / "Normal" / "notes.txt").write_text("not a picture")
     rows = gate_figures(judge_pictures(screener, [tmp_path / "pox"], seed=0, progress=False))["rows"]
     found = [(row["kind"], row["type"], row["pictures"], row["right_verdict"]) for row in rows]
-    assert found[:3] == [
-        ("pox", None, 4, "not_dermatoscopic"),
-        ("pox", "Measles", 2, "not_dermatoscopic"),
-        ("pox", "Normal", 2, "not_dermatoscopic"),
-    ]
+    right = right_for_skin(screener)
+    assert found[:3] == [("pox", None, 4, right), ("pox", "Measles", 2, right), ("pox", "Normal", 2, right)]
     assert next(row for row in rows if row["kind"] == "generated")["pictures"] == 50
 
 
@@ -86,6 +83,17 @@ def test_drawn_pictures_are_of_every_type_and_the_same_each_time() -> None:
     for (_, pixels), (_, again) in zip(first, second, strict=True):
         assert pixels.shape == (360, 480, 3)
         assert np.array_equal(pixels, again)
+
+
+def test_what_a_model_was_made_for_is_no_miss() -> None:
+    picture = Shown("pox", "Measles", "x.png", "usable", np.zeros((4, 4, 3), np.uint8))
+    figures = gate_figures([Judged(picture, "usable", "infectious", None)])
+    assert figures["rows"][0]["right"] == 1
+    assert figures["misses"] == []
+
+
+def right_for_skin(screener: Screener) -> str:
+    return "usable" if screener.card.gate["accepts"] == "skin" else "not_dermatoscopic"
 
 
 def _judged(kind: str, of: str, verdict: str, status: str = "refused") -> Judged:
