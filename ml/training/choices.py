@@ -19,7 +19,7 @@ class Choices:
     calibration: dict[str, Any]
     thresholds: dict[str, float] | None
     prior_power: float
-    validation: dict[str, float]
+    validation: dict[str, Any]
 
 
 def fix_choices(
@@ -35,9 +35,11 @@ def fix_choices(
     power = fit_prior_power(probabilities, labels, priors)
     malignant = list(taxonomy.malignant)
     thresholds = None
+    figures: dict[str, float] = {}
     if malignant:
-        risk = probabilities[:, malignant].sum(axis=1)
-        thresholds = fit_thresholds(risk, np.isin(labels, malignant), points.sensitivity, points.missed)
+        risk, truth = probabilities[:, malignant].sum(axis=1), np.isin(labels, malignant)
+        thresholds = fit_thresholds(risk, truth, points.sensitivity, points.missed)
+        figures = _risk_figures(risk, truth, thresholds)
     named = metrics.confusion_matrix(labels, named_class(probabilities, priors, power), len(taxonomy.labels))
     return Choices(
         calibration={"temperature": fitted.temperature, "bias": list(fitted.bias)},
@@ -49,5 +51,24 @@ def fix_choices(
             "balanced_accuracy": float(metrics.balanced_accuracy(named)),
             "macro_auroc": float(metrics.macro_auroc(labels, probabilities)),
             "expected_calibration_error": float(metrics.expected_calibration_error(labels, probabilities)),
+            "sensitivity_per_class": {
+                label.code: None if np.isnan(share) else float(share)
+                for label, share in zip(taxonomy.labels, metrics.recall(named), strict=True)
+            },
+            **figures,
         },
     )
+
+
+def _risk_figures(
+    risk: NDArray[np.float64], truth: NDArray[np.bool_], thresholds: dict[str, float]
+) -> dict[str, float]:
+    """Sensitivity and specificity at the thresholds, where both malignant and other images [N] are there."""
+    if not truth.any() or truth.all():
+        return {}
+    above, watched = risk >= thresholds["malignant"], risk >= thresholds["uncertain"]
+    return {
+        "malignant_sensitivity": float(metrics.sensitivity(truth, above)),
+        "malignant_specificity": float(metrics.specificity(truth, above)),
+        "malignant_or_uncertain_sensitivity": float(metrics.sensitivity(truth, watched)),
+    }

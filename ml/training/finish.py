@@ -20,7 +20,7 @@ from ml.training.choices import fix_choices
 from ml.training.config import TrainingConfig
 from ml.training.gate_fit import fit_run_gate
 from ml.training.loop import Run, network_answers
-from ml.training.model_card import INTENDED_USE, LICENCE, LIMITS
+from ml.training.model_card import INTENDED_USE, licence, limits
 from ml.transforms.serving import PREPROCESSING, VIEWS, turned
 
 log = logging.getLogger("lesion_lens.train")
@@ -55,9 +55,9 @@ def finish(
         data=dataset.fingerprint(),
         validation=chosen.validation,
         lineage=_lineage(config),
-        licence=LICENCE,
+        licence=licence(dataset.fingerprint()),
         intended_use=INTENDED_USE,
-        limits=LIMITS,
+        limits=limits(dataset.fingerprint(), malignant=bool(taxonomy.malignant)),
     )
     log.info("Validation: %s", card.validation)
     arrays, gate = fit_run_gate(run, dataset, negatives)

@@ -25,6 +25,11 @@ def card_sentence(sentence: str) -> str:
         "A low risk is no all-clear: some malignant lesions look harmless in a picture.": _(
             "A low risk is no all-clear: some malignant lesions look harmless in a picture."
         ),
+        "The weights take the terms of the data they were trained on. These are not recorded here: look them up before "
+        "passing the weights on.": _(
+            "The weights take the terms of the data they were trained on. These are not recorded here: look them up "
+            "before passing the weights on."
+        ),
     }
     return known.get(sentence, sentence)
 
