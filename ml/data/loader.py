@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ml.data.manifest import ImageRecord, read_image
 from ml.errors import DatasetError
-from ml.preprocess import Preprocessing, prepared
+from ml.preprocess import MAX_SIDE, Preprocessing, prepared
 from ml.transforms.serving import square
 
 CACHE_MARGIN = 1.25
@@ -58,9 +58,11 @@ def _fill(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
+    # Where a step works on the picture in its full size, it has to see what serving gives it.
+    reading = 4 * side if preprocessing == NO_STEPS else 4 * max(side, MAX_SIDE)
     images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3))
     for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
-        images[row] = square(prepared(read_image(record, 4 * side), preprocessing), side, zoom)
+        images[row] = square(prepared(read_image(record, reading), preprocessing), side, zoom)
     images.flush()
     del images
     partial.replace(path)
