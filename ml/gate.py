@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ml.calibration import softmax
-from ml.gate_quality import blank, fault, quality_limits
+from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores
+from ml.gate_texture import texture
 from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
 
 Floats = NDArray[np.float64]
@@ -19,11 +20,30 @@ KINDS = (USABLE, NOT_DERMATOSCOPIC, NOT_SKIN)
 """The classes of the gate's own small head."""
 CLEARLY = 0.5
 """Probability from which a picture of poor quality is called what it shows instead of poor."""
+REFUSED = {USABLE: 0.015, "novelty": 0.005}
+"""Shares of the validation pictures that the head and the distance to training pictures may refuse."""
+MOST_ASKED = 0.9
+"""Largest limit on the head's probability: a picture that it is surer of is never refused for it."""
+PENALTY = 1e-2
+"""On the head's squared weights; chosen by cross-validation (docs/gate.md)."""
 NEIGHBOURS = 8
 BANK_SIZE = 1500
 COMPONENTS = 48
 HELD_OUT = 0.3
 """Share of the pictures of other things that is kept from the fit, for measuring the gate."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the gate sees of N pictures: pooled `features` [N, D] of the network and `texture` [N, T]."""
+
+    features: NDArray[np.float32]
+    texture: NDArray[np.float32]
+
+    def together(self) -> Floats:
+        """Both side by side, [N, D + T]."""
+        return np.concatenate([self.features, self.texture], axis=1).astype(np.float64)
+
 
 @dataclass(frozen=True)
 class GateModel:
@@ -32,12 +52,16 @@ class GateModel:
     arrays: Mapping[str, NDArray[np.float32]]
     limits: Mapping[str, float]
 
-    def judge(self, scores: dict[str, float], features: NDArray[np.float32]) -> Gate:
-        """The verdict on one photo from its `quality_scores` and its pooled features [D].
+    def judge(self, pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> Gate:
+        """The verdict on one photo, RGB [H, W, 3], and its pooled features [D]."""
+        return self.decide({**quality_scores(pixels), **self.scores(Seen(features[None], texture(pixels)[None]))})
+
+    def decide(self, scores: Mapping[str, float]) -> Gate:
+        """The verdict from what was measured: `quality_scores`, and those of `scores`.
 
         Pictures that are clearly something else are named so first: a dark cat is a cat.
         """
-        scores = {name: round(value, 4) for name, value in {**scores, **self.feature_scores(features)}.items()}
+        scores = {name: round(value, 4) for name, value in scores.items()}
         empty = blank(scores)
         if empty is not None:
             return Gate.refused(NOT_SKIN, empty.reason, scores, empty.limit)
@@ -51,7 +75,7 @@ class GateModel:
             return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
         if scores["novelty"] > self.limits["novelty"]:
             return Gate.refused(NOT_SKIN, "not_skin", scores)
-        return Gate(USABLE, scores=scores)
+        return Gate(USABLE, tip=hint(scores), scores=scores)
 
     def components(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled features [D] in the principal components of the training pictures [K]."""
@@ -59,14 +83,26 @@ class GateModel:
         found: NDArray[np.float32] = (unit @ self.arrays["components"].T)[0].astype(np.float32)
         return found
 
-    def feature_scores(self, features: NDArray[np.float32]) -> dict[str, float]:
-        """`novelty` (distance to training pictures) and, where a head was fitted, the probability of each kind."""
-        unit = standardise(self.arrays, features[None])
+    def scores(self, seen: Seen) -> dict[str, float]:
+        """`novelty` (distance to training pictures) of one picture and, by a head if one was fitted, the probability of
+        each kind."""
+        unit = standardise(self.arrays, seen.features)
         novelty = float(neighbour_distance(unit @ self.arrays["components"].T, self.arrays["bank"])[0])
-        if "head_weight" not in self.arrays:
-            return {"novelty": novelty, USABLE: 1.0, NOT_DERMATOSCOPIC: 0.0, NOT_SKIN: 0.0}
-        logits = unit @ self.arrays["head_weight"].T.astype(np.float64) + self.arrays["head_bias"]
-        return {"novelty": novelty, **dict(zip(KINDS, map(float, softmax(logits)[0]), strict=True))}
+        return {
+            "novelty": novelty,
+            **dict(zip(KINDS, map(float, kind_probabilities(self.arrays, seen)[0]), strict=True)),
+        }
+
+
+def kind_probabilities(arrays: Mapping[str, NDArray[np.float32]], seen: Seen) -> Floats:
+    """The head's probability of each of `KINDS` [N, 3]; certain of the first where none was fitted."""
+    if "head_weight" not in arrays:
+        return np.eye(len(KINDS))[[0] * len(seen.features)]
+    if "head_mean" in arrays:
+        points = (seen.together() - arrays["head_mean"]) / arrays["head_deviation"]
+    else:  # a gate from before pictures were seen by their texture too
+        points = standardise(arrays, seen.features)
+    return softmax(points @ arrays["head_weight"].T.astype(np.float64) + arrays["head_bias"])
 
 
 def is_held_out(name: str) -> bool:
@@ -91,45 +127,65 @@ def neighbour_distance(points: Floats, bank: NDArray[np.float32]) -> Floats:
     return result
 
 
+def fit_frame(training: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """What pooled features are seen against: `mean` and `deviation` [D] of those in `training` [N, D], and their first
+    principal `components` [K, D] once standardised."""
+    training = training.astype(np.float32)
+    arrays = {"mean": training.mean(axis=0), "deviation": training.std(axis=0) + 1e-3}
+    _, _, directions = np.linalg.svd(standardise(arrays, training[:4000]), full_matrices=False)
+    return {**arrays, "components": directions[:COMPONENTS].astype(np.float32)}
+
+
 def fit_gate(
-    training: NDArray[np.float32],
-    validation: NDArray[np.float32],
-    qualities: Sequence[dict[str, float]],
-    others: Mapping[str, NDArray[np.float32]],
-    refused: float = 0.01,
+    training: Seen,
+    validation: Seen,
+    qualities: Sequence[Mapping[str, float]],
+    others: Mapping[str, Seen],
     seed: int = 0,
+    frame: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Arrays for `gate.safetensors` and the limits for the card.
 
-    `training` [N, D] and `validation` [M, D] are features of usable pictures; `qualities` the quality scores of
-    training pictures; `others` features of pictures by kind ('not_skin', 'not_dermatoscopic'), possibly none. Each of
-    the two feature limits is set where it refuses the share `refused` of the validation pictures.
+    `training` and `validation` are usable pictures; `qualities` the quality scores of training pictures; `others`
+    pictures by kind ('not_skin', 'not_dermatoscopic'), possibly none. The limits of head and novelty are set where
+    they refuse the shares `REFUSED` of the validation pictures. `frame` (`mean` and `deviation` [D], `components`
+    [K, D]) is kept where given, else fitted to the training pictures.
     """
-    training = training.astype(np.float32)
-    arrays = {"mean": training.mean(axis=0), "deviation": training.std(axis=0) + 1e-3}
-    unit = standardise(arrays, training)
-    _, _, directions = np.linalg.svd(unit[:4000], full_matrices=False)
-    arrays["components"] = directions[:COMPONENTS].astype(np.float32)
+    arrays = dict(frame or fit_frame(training.features))
+    unit = standardise(arrays, training.features)
     rows = np.random.default_rng(seed).permutation(len(unit))[:BANK_SIZE]
     arrays["bank"] = (unit[rows] @ arrays["components"].T).astype(np.float32)
-    arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
-    held = standardise(arrays, validation)
-    novelty = neighbour_distance(held @ arrays["components"].T, arrays["bank"])
-    limits = {"novelty": float(np.quantile(novelty, 1 - refused)), USABLE: 0.0}
     if others:
-        points = np.concatenate([unit, *(standardise(arrays, others[kind]) for kind in KINDS[1:] if kind in others)])
-        kinds = [0] * len(unit)
-        for position, kind in enumerate(KINDS[1:], start=1):
-            kinds += [position] * len(others.get(kind, ()))
-        weight, bias = fit_softmax(points, np.array(kinds), len(KINDS))
-        arrays["head_weight"], arrays["head_bias"] = weight.astype(np.float32), bias.astype(np.float32)
-        usable = softmax(held @ weight.T + bias)[:, 0]
-        limits[USABLE] = min(0.5, float(np.quantile(usable, refused)))
-    limits.update(quality_limits(qualities))
-    return arrays, {"limits": limits, "accepts": USABLE, "fitted_on": {k: len(v) for k, v in others.items()}}
+        arrays |= fit_head(training, others)
+    arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
+    novelty = neighbour_distance(standardise(arrays, validation.features) @ arrays["components"].T, arrays["bank"])
+    usable = kind_probabilities(arrays, validation)[:, 0]
+    limits = {
+        "novelty": float(np.quantile(novelty, 1 - REFUSED["novelty"])),
+        USABLE: min(MOST_ASKED, float(np.quantile(usable, REFUSED[USABLE]))) if others else 0.0,
+        **quality_limits(qualities),
+    }
+    return arrays, {
+        "limits": limits,
+        "accepts": "dermatoscopic" if NOT_DERMATOSCOPIC in others else "skin",
+        "fitted_on": {kind: len(seen.features) for kind, seen in others.items()},
+    }
 
 
-def fit_softmax(points: Floats, kinds: NDArray[np.int64], classes: int, penalty: float = 1e-3) -> tuple[Floats, Floats]:
+def fit_head(usable: Seen, others: Mapping[str, Seen]) -> dict[str, NDArray[np.float32]]:
+    """The head that tells usable pictures from `others` by kind: how it standardises, its weights and its bias."""
+    groups = [usable.together(), *(others[kind].together() for kind in KINDS[1:] if kind in others)]
+    codes = [0, *(code for code, kind in enumerate(KINDS) if kind in others)]
+    mean, deviation = groups[0].mean(axis=0), groups[0].std(axis=0) + 1e-3
+    kinds = np.repeat(codes, [len(group) for group in groups])
+    weight, bias = fit_softmax((np.concatenate(groups) - mean) / deviation, kinds, len(KINDS))
+    fitted = {"head_mean": mean, "head_deviation": deviation, "head_weight": weight, "head_bias": bias}
+    return {name: values.astype(np.float32) for name, values in fitted.items()}
+
+
+def fit_softmax(
+    points: Floats, kinds: NDArray[np.int64], classes: int, penalty: float = PENALTY
+) -> tuple[Floats, Floats]:
     """Multinomial logistic regression, every class of equal weight: weight [classes, D] and bias [classes]."""
     count, width = points.shape
     share = np.bincount(kinds, minlength=classes).astype(np.float64)

@@ -144,6 +144,11 @@ def remove_hair(pixels: Pixels, options: HairRemoval | None = None) -> HairFree:
     return HairFree(np.asarray(painted, np.uint8), mask.astype(np.bool_), share)
 
 
+def hair_share(pixels: Pixels, options: HairRemoval | None = None) -> float:
+    """The share of RGB [H, W, 3] under dark hair, 0 to 1: that of `remove_hair`, without painting anything over."""
+    return float(_hair(pixels, options or HairRemoval()).mean())
+
+
 def _hair(pixels: Pixels, options: HairRemoval) -> NDArray[np.bool_]:
     """Mask [h, w] of the hair, at the size that `options` speak of."""
     import cv2

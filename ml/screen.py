@@ -11,7 +11,6 @@ from ml.bundle import Bundle
 from ml.calibration import named_class
 from ml.errors import BundleError
 from ml.gate import GateModel
-from ml.gate_quality import quality_scores
 from ml.labels import Status
 from ml.predict import Classifier, Prediction
 from ml.screening import NOT_DERMATOSCOPIC, USABLE, Evidence, Gate, Screening, decide_status
@@ -73,8 +72,7 @@ class Screener:
         Of its `seconds`, `gate` alone is measured.
         """
         started = time.perf_counter()
-        scores = [quality_scores(photo) for photo in photos]
-        gates = [self._gate.judge(s, f) for s, f in zip(scores, prediction.features, strict=True)]
+        gates = [self._gate.judge(p, f) for p, f in zip(photos, prediction.features, strict=True)]
         share = {"decode": 0.0, "gate": round((time.perf_counter() - started) / len(photos), 4), "network": 0.0}
         return [
             replace(self._answer(p, verdict), seconds=share)

@@ -26,15 +26,6 @@ TIPS = {
     "low_contrast": "photograph_the_lesion",
     "hair": "part_the_hair",
 }
-MEASURES = {
-    "blur": "sharpness",
-    "too_dark": "brightness",
-    "too_bright": "brightness",
-    "too_small": "short_side",
-    "low_contrast": "contrast",
-    "hair": "hair",
-}
-"""The score that decides each reason which rests on a single number."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Gate:
 
     `verdict` is one of `VERDICTS`; `reason` and `tip` are stable codes: a usable photo has no reason, but may have a
     tip for the next one. `scores` holds the measured numbers behind the verdict, by name; `limit` is the bound that
-    `MEASURES[reason]` missed, None where no single number decided.
+    the number behind `reason` missed, None where no single number decided.
     """
 
     verdict: str

@@ -1,66 +1,151 @@
 """The gate of a trained network: fitted on most of the other pictures, measured on the rest."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.data.manifest import Dataset, read_image
-from ml.gate import GateModel, fit_gate, is_held_out
+from ml.bundle import Bundle
+from ml.data.manifest import Dataset, ImageRecord, read_image
+from ml.gate import GateModel, Seen, fit_gate, is_held_out
 from ml.gate_quality import quality_scores
-from ml.screening import NOT_SKIN
+from ml.gate_texture import texture
+from ml.preprocess import Preprocessing, prepared
+from ml.runtime import TorchRuntime
+from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN
 from ml.training.loop import Run, network_answers
-from ml.training.negatives import Picture, generated, read_negatives, varied, varied_copies
-from ml.transforms.serving import square
+from ml.training.negatives import Picture, generated, read_negatives
+from ml.training.variations import varied
+from ml.transforms.serving import normalise, square
 
 Pixels = NDArray[np.uint8]
+Features = NDArray[np.float32]
+Extract = Callable[[Iterable[Pixels]], Seen]
+"""Pictures [H, W, 3] of any sizes -> what the gate sees of each as it is."""
 
 TRAINING_PICTURES = 1500
+MAX_SIDE = 640
+"""Longer side in pixels at which pictures are read."""
 GENERATED_PICTURES = 240
+BATCH_SIZE = 32
 
 
-def fit_run_gate(
-    run: Run, dataset: Dataset, negatives: Path | None
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
+@dataclass(frozen=True)
+class Copies:
+    """How many varied copies of each picture the fit sees, and the smallest part that they show (share of a side).
+
+    A part of an ordinary photo shows skin from as close by as a dermatoscope does, and must still be told from it.
+    """
+
+    number: int
+    smallest: float
+
+
+USABLE_COPIES = Copies(1, 0.6)
+OTHER_COPIES = {NOT_SKIN: Copies(3, 0.4), NOT_DERMATOSCOPIC: Copies(4, 0.25)}
+
+
+def fit_run_gate(run: Run, dataset: Dataset, negatives: Path | None) -> tuple[dict[str, Features], dict[str, Any]]:
+    """The arrays and the card's entry of the gate for a network that has just been trained; see `fit_network_gate`."""
+    side, steps = run.validation.images.shape[1], run.config.preprocessing
+
+    def extract(pictures: Iterable[Pixels]) -> Seen:
+        return _seen(pictures, side, steps, lambda squares: network_answers(run, run.network, squares)[1])
+
+    return fit_network_gate(extract, dataset, negatives, run.config.seed)
+
+
+def bundle_features(bundle: Bundle, device: str = "cpu") -> Extract:
+    """What shows pictures to the bundle's gate, by the features of its first network."""
+    network = bundle.networks()[0]
+    runtime, card = TorchRuntime(network, device), network.card
+    steps = Preprocessing.from_card(card.preprocessing)
+
+    def features(squares: Pixels) -> Features:
+        return runtime.run(normalise(squares, card.mean, card.std)).features
+
+    return lambda pictures: _seen(pictures, card.image_size, steps, features)
+
+
+def fit_network_gate(
+    extract: Extract,
+    dataset: Dataset,
+    negatives: Path | None,
+    seed: int,
+    frame: Mapping[str, Features] | None = None,
+) -> tuple[dict[str, Features], dict[str, Any]]:
     """The gate's arrays and its entry in the card.
 
     Limits come from training and validation pictures. With `negatives`, a head learns to tell dermatoscopic pictures
-    from others; the files that `is_held_out` names are kept from it and give the entry's `measured`: verdicts of unseen
-    pictures by kind.
+    from others; those files that `is_held_out` names are kept from it and give the entry's `measured`: verdicts of
+    unseen pictures by kind. `frame` is that of `fit_gate`.
     """
-    random = np.random.default_rng(run.config.seed)
-    records = dataset.split("train")
-    chosen = [records[int(row)] for row in random.permutation(len(records))[:TRAINING_PICTURES]]
-    pictures = [read_image(record, 640) for record in chosen]
-    training, others, held = list(pictures), dict[str, list[Pixels]](), dict[str, list[Picture]]()
+    random = np.random.default_rng(seed)
+    pictures = [read_image(record, MAX_SIDE) for record in sample(dataset.split("train"), TRAINING_PICTURES, random)]
+    training, others, held = [extract(pictures)], dict[str, Seen](), dict[str, list[Picture]]()
     if negatives is not None:
         # Usable pictures are handed on in the same ways as the others, so that no way of handing on tells them apart.
-        training += [varied(picture, random, crop=False) for picture in pictures]
+        training.append(extract(copies(pictures, USABLE_COPIES, random)))
         for kind, found in read_negatives(negatives).items():
-            fitted = [picture for picture in found if not is_held_out(picture.name)]
+            fitted = [picture.pixels for picture in found if not is_held_out(picture.name)]
             held[kind] = [picture for picture in found if is_held_out(picture.name)]
-            others[kind] = [p.pixels for p in fitted] + list(varied_copies([p.pixels for p in fitted], random))
-        others[NOT_SKIN] = others.get(NOT_SKIN, []) + list(generated(random, GENERATED_PICTURES))
+            others[kind] = extract([*fitted, *copies(fitted, OTHER_COPIES[kind], random)])
+        drawn = extract(generated(random, GENERATED_PICTURES))
+        others[NOT_SKIN] = joined([others[NOT_SKIN], drawn]) if NOT_SKIN in others else drawn
     arrays, entry = fit_gate(
-        _features(run, training),
-        network_answers(run, run.network, run.validation.images)[1],
+        joined(training),
+        extract(read_image(record, MAX_SIDE) for record in dataset.split("val")),
         [quality_scores(picture) for picture in pictures],
-        {kind: _features(run, found) for kind, found in others.items()},
-        seed=run.config.seed,
+        others,
+        seed=seed,
+        frame=frame,
     )
     gate = GateModel(arrays, entry["limits"])
-    entry["measured"] = {kind: _verdicts(run, gate, [p.pixels for p in found]) for kind, found in held.items() if found}
+    entry["measured"] = {
+        kind: _verdicts(extract, gate, [p.pixels for p in found]) for kind, found in held.items() if found
+    }
     return arrays, entry
 
 
-def _features(run: Run, pictures: list[Pixels]) -> NDArray[np.float32]:
-    squares = np.stack([square(picture, run.validation.images.shape[1]) for picture in pictures])
-    return network_answers(run, run.network, squares)[1]
+def sample(records: Sequence[ImageRecord], count: int, random: np.random.Generator) -> list[ImageRecord]:
+    """At most `count` records in random order: half as they come, half with every class as often as another, so that
+    rare classes are not refused for being rare."""
+    order = [records[int(row)] for row in random.permutation(len(records))]
+    chosen, rest = order[: count // 2], order[count // 2 :]
+    seen = Counter(record.label for record in chosen)
+    ranked = []
+    for record in rest:
+        seen[record.label] += 1
+        ranked.append(seen[record.label])
+    rarest = np.argsort(ranked, kind="stable")[: count - len(chosen)]
+    return chosen + [rest[int(row)] for row in rarest]
 
 
-def _verdicts(run: Run, gate: GateModel, pictures: list[Pixels]) -> dict[str, int]:
+def copies(pictures: Sequence[Pixels], wanted: Copies, random: np.random.Generator) -> Iterable[Pixels]:
+    """Varied copies of each picture, one after the other."""
+    return (varied(picture, random, wanted.smallest) for picture in pictures for _ in range(wanted.number))
+
+
+def joined(parts: Sequence[Seen]) -> Seen:
+    """Several sets of pictures as one."""
+    return Seen(np.concatenate([p.features for p in parts]), np.concatenate([p.texture for p in parts]))
+
+
+def _seen(pictures: Iterable[Pixels], side: int, steps: Preprocessing, features: Callable[[Pixels], Features]) -> Seen:
+    """Shows pictures to the network, `BATCH_SIZE` squares uint8 [B, side, side, 3] at a time."""
+    parts, left = list[Seen](), iter(pictures)
+    while batch := list(islice(left, BATCH_SIZE)):
+        squares = np.stack([square(prepared(picture, steps), side) for picture in batch])
+        parts.append(Seen(features(squares), np.stack([texture(picture) for picture in batch])))
+    return joined(parts)
+
+
+def _verdicts(extract: Extract, gate: GateModel, pictures: list[Pixels]) -> dict[str, int]:
     """How many of the pictures got each verdict."""
-    pairs = zip(pictures, _features(run, pictures), strict=True)
-    return dict(Counter(gate.judge(quality_scores(picture), features).verdict for picture, features in pairs))
+    pairs = zip(pictures, extract(pictures).features, strict=True)
+    return dict(Counter(gate.judge(picture, features).verdict for picture, features in pairs))

@@ -1,6 +1,5 @@
 """Pictures that are no dermatoscopic photos, for the gate to learn from: read from folders, and generated."""
 
-import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ log = logging.getLogger("lesion_lens.train")
 
 Pixels = NDArray[np.uint8]
 FOLDERS = {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC}
-MIN_CROP = 0.45
-"""Smallest crop, as a share of each side: small enough to lose a watermark or a border, large enough to tell."""
 
 
 @dataclass(frozen=True)
@@ -50,37 +47,6 @@ def read_negatives(folder: Path) -> dict[str, list[Picture]]:
                 continue
             kinds.setdefault(kind, []).append(Picture(path.name, pixels))
     return kinds
-
-
-def varied(pixels: Pixels, random: np.random.Generator, crop: bool) -> Pixels:
-    """The same content as another camera, screen or messenger would hand it on.
-
-    Size, JPEG quality and exposure are drawn at random, and with `crop` the frame too, so that none of them can serve
-    as a mark of where a picture came from.
-    """
-    height, width = pixels.shape[:2]
-    if crop:
-        share = random.uniform(MIN_CROP, 1.0, 2)
-        h, w = max(32, round(height * share[0])), max(32, round(width * share[1]))
-        top, left = int(random.integers(0, max(1, height - h))), int(random.integers(0, max(1, width - w)))
-        pixels = pixels[top : top + h, left : left + w]
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    side = float(np.exp(random.uniform(np.log(200), np.log(800))))
-    scale = side / max(image.size)
-    image = image.resize((max(8, round(image.width * scale)), max(8, round(image.height * scale))))
-    if random.random() < 0.5:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    exposed = np.clip(np.asarray(image, np.float32) * random.uniform(0.75, 1.2), 0, 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(exposed).save(buffer, "JPEG", quality=int(random.integers(35, 96)))
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def varied_copies(pictures: list[Pixels], random: np.random.Generator, copies: int = 3) -> Iterator[Pixels]:
-    """`copies` varied versions of each picture, crops among them."""
-    for picture in pictures:
-        for _ in range(copies):
-            yield varied(picture, random, crop=True)
 
 
 def generated(random: np.random.Generator, count: int) -> Iterator[Pixels]:

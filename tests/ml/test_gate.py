@@ -1,14 +1,19 @@
 """The gate: what it measures of pixels, and how it tells other pictures from those it was fitted on."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from ml.data.drawn import draw_lesion
-from ml.gate import KINDS, GateModel, fit_gate, neighbour_distance
-from ml.gate_quality import quality_scores
+from ml.gate import KINDS, GateModel, Seen, fit_gate, neighbour_distance
+from ml.gate_quality import MOSTLY_HAIR, quality_limits, quality_scores
+from ml.gate_texture import texture
 from ml.screening import TIPS
-from ml.training.negatives import generated, varied
+from ml.training.negatives import generated
+from ml.training.variations import varied
 
 
 @pytest.fixture(scope="module")
@@ -35,57 +40,132 @@ def test_brightness_follows_exposure_and_sharpness_does_not(photo: np.ndarray) -
 @pytest.fixture(scope="module")
 def fitted() -> GateModel:
     random = np.random.default_rng(0)
-    usable = random.normal(0, 1, (600, 30)).astype(np.float32)
-    others = {
-        "not_dermatoscopic": random.normal(0, 1, (80, 30)).astype(np.float32) + 3 * np.eye(30, dtype=np.float32)[0],
-        "not_skin": random.normal(0, 1, (80, 30)).astype(np.float32) - 3 * np.eye(30, dtype=np.float32)[1],
-    }
+
+    def pictures(count: int, axis: int = 0, shift: float = 0.0) -> Seen:
+        values = random.normal(0, 1, (count, 30)).astype(np.float32)
+        values[:, axis] += shift
+        return Seen(values, random.normal(0, 1, (count, 4)).astype(np.float32))
+
     qualities = [
         {"brightness": b, "sharpness": s}
         for b, s in zip(random.normal(150, 10, 600), random.normal(0.3, 0.02, 600), strict=True)
     ]
-    arrays, card = fit_gate(usable[:400], usable[400:], qualities, others)
+    others = {"not_dermatoscopic": pictures(80, 0, 3), "not_skin": pictures(80, 1, -3)}
+    arrays, card = fit_gate(pictures(400), pictures(200), qualities, others)
     return GateModel(arrays, card["limits"])
 
 
-GOOD = {"short_side": 300.0, "brightness": 150.0, "contrast": 40.0, "sharpness": 0.3}
+GOOD = {"short_side": 300.0, "brightness": 150.0, "contrast": 40.0, "sharpness": 0.3, "hair": 0.0}
 
 
-def features(*shifts: tuple[int, float]) -> np.ndarray:
-    values = np.zeros(30, np.float32)
+def seen(*shifts: tuple[int, float]) -> Seen:
+    values = np.zeros((1, 30), np.float32)
     for position, shift in shifts:
-        values[position] = shift
-    return values
+        values[0, position] = shift
+    return Seen(values, np.zeros((1, 4), np.float32))
 
 
 @pytest.mark.parametrize(
-    ("scores", "seen", "verdict", "reason"),
+    ("scores", "shown", "verdict", "reason"),
     [
-        (GOOD, features(), "usable", None),
-        (GOOD, features((0, 5.0)), "not_dermatoscopic", "not_dermatoscopic"),
-        (GOOD, features((1, -5.0)), "not_skin", "not_skin"),
-        (GOOD | {"contrast": 1.0}, features(), "not_skin", "low_contrast"),
-        (GOOD | {"short_side": 60.0}, features(), "poor_quality", "too_small"),
-        (GOOD | {"brightness": 20.0}, features(), "poor_quality", "too_dark"),
-        (GOOD | {"brightness": 252.0}, features(), "poor_quality", "too_bright"),
-        (GOOD | {"sharpness": 0.02}, features(), "poor_quality", "blur"),
-        (GOOD | {"sharpness": 0.02}, features((1, -5.0)), "not_skin", "not_skin"),
-        (GOOD | {"brightness": 20.0}, features((1, -5.0)), "not_skin", "not_skin"),
+        (GOOD, seen(), "usable", None),
+        (GOOD, seen((0, 5.0)), "not_dermatoscopic", "not_dermatoscopic"),
+        (GOOD, seen((1, -5.0)), "not_skin", "not_skin"),
+        (GOOD | {"contrast": 1.0}, seen(), "not_skin", "low_contrast"),
+        (GOOD | {"short_side": 60.0}, seen(), "poor_quality", "too_small"),
+        (GOOD | {"brightness": 20.0}, seen(), "poor_quality", "too_dark"),
+        (GOOD | {"brightness": 252.0}, seen(), "poor_quality", "too_bright"),
+        (GOOD | {"sharpness": 0.02}, seen(), "poor_quality", "blur"),
+        (GOOD | {"hair": 0.5}, seen(), "poor_quality", "hair"),
+        (GOOD | {"sharpness": 0.02}, seen((1, -5.0)), "not_skin", "not_skin"),
+        (GOOD | {"brightness": 20.0}, seen((1, -5.0)), "not_skin", "not_skin"),
     ],
 )
-def test_verdicts(
-    fitted: GateModel, scores: dict[str, float], seen: np.ndarray, verdict: str, reason: str | None
-) -> None:
-    gate = fitted.judge(scores, seen)
+def test_verdicts(fitted: GateModel, scores: dict[str, float], shown: Seen, verdict: str, reason: str | None) -> None:
+    gate = fitted.decide({**scores, **fitted.scores(shown)})
     assert (gate.verdict, gate.reason) == (verdict, reason)
     assert gate.tip == (TIPS[reason] if reason else None)
     assert set(GOOD) | {"novelty", *KINDS} == set(gate.scores)
 
 
 def test_few_usable_pictures_are_refused(fitted: GateModel) -> None:
-    fresh = np.random.default_rng(9).normal(0, 1, (500, 30)).astype(np.float32)
-    refused = sum(fitted.judge(GOOD, f).verdict != "usable" for f in fresh)
+    random = np.random.default_rng(9)
+    fresh = [Seen(random.normal(0, 1, (1, 30)), random.normal(0, 1, (1, 4))) for _ in range(500)]
+    refused = sum(fitted.decide({**GOOD, **fitted.scores(one)}).verdict != "usable" for one in fresh)
     assert refused <= 25
+
+
+def test_much_hair_is_a_hint_and_mostly_hair_a_refusal(fitted: GateModel) -> None:
+    gates = [fitted.decide({**GOOD, **fitted.scores(seen()), "hair": share}) for share in (0.1, 0.2, 0.4)]
+    assert [gate.verdict for gate in gates] == ["usable", "usable", "poor_quality"]
+    assert [gate.tip for gate in gates] == [None, "part_the_hair", "part_the_hair"]
+    assert gates[1].reason is None
+    assert gates[2].limit == MOSTLY_HAIR
+
+
+def sweep(fitted: GateModel, pictures: Iterable[np.ndarray]) -> list[str | None]:
+    """The reasons for which ever worse versions of a lesion are refused, None for those that are answered."""
+    gates = [fitted.decide({**quality_scores(picture), **fitted.scores(seen())}) for picture in pictures]
+    for gate in gates:
+        if gate.reason is not None:
+            assert gate.limit is not None
+    return [gate.reason for gate in gates]
+
+
+def turns(reasons: list[str | None]) -> list[str | None]:
+    """The reasons without repetitions: what a sweep passes through."""
+    return [reason for number, reason in enumerate(reasons) if number == 0 or reason != reasons[number - 1]]
+
+
+@pytest.fixture(scope="module")
+def by_drawings() -> dict[str, float]:
+    """Limits of quality that fit drawn lesions."""
+    random = np.random.default_rng(1)
+    return quality_limits([quality_scores(draw_lesion(code, random, (150, 200))) for code in ("nv", "mel", "bkl") * 8])
+
+
+@pytest.mark.parametrize("code", ["nv", "mel", "bcc"])
+def test_ever_more_blur_is_refused_from_some_step_on(
+    fitted: GateModel, by_drawings: dict[str, float], code: str
+) -> None:
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings})
+    image = Image.fromarray(draw_lesion(code, np.random.default_rng(5), (300, 400)))
+    blurred = (np.asarray(image.filter(ImageFilter.GaussianBlur(radius))) for radius in range(13))
+    assert turns(sweep(gate, blurred)) == [None, "blur"]
+
+
+@pytest.mark.parametrize(
+    ("exposures", "passes_through"),
+    [
+        (np.geomspace(1, 0.01, 20), [None, "too_dark", "low_contrast"]),
+        (np.geomspace(1, 20, 20), [None, "too_bright"]),
+    ],
+)
+def test_ever_worse_exposure_is_refused_from_some_step_on(
+    fitted: GateModel, by_drawings: dict[str, float], exposures: np.ndarray, passes_through: list[str | None]
+) -> None:
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings})
+    photo = draw_lesion("nv", np.random.default_rng(5), (300, 400))
+    exposed = (np.clip(photo * exposure, 0, 255).astype(np.uint8) for exposure in exposures)
+    assert turns(sweep(gate, exposed)) == passes_through
+
+
+def test_small_and_flat_photos_are_refused_from_some_step_on(fitted: GateModel, by_drawings: dict[str, float]) -> None:
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings})
+    photo = draw_lesion("nv", np.random.default_rng(5), (300, 400))
+    image = Image.fromarray(photo)
+    small = (np.asarray(image.resize((4 * side // 3, side))) for side in (300, 200, 150, 99, 60))
+    assert turns(sweep(gate, small)) in ([None, "too_small"], [None, "blur", "too_small"])
+    grey = photo.mean(axis=(0, 1))
+    flat = ((grey + (photo - grey) * share).round().astype(np.uint8) for share in (1, 0.6, 0.3, 0.05, 0))
+    assert turns(sweep(gate, flat))[0] is None
+    assert turns(sweep(gate, [np.full_like(photo, 128)])) == ["low_contrast"]
+
+
+def test_texture_is_the_same_for_a_turned_or_mirrored_picture() -> None:
+    photo = draw_lesion("mel", np.random.default_rng(2), (256, 256))
+    for other in (photo[:, ::-1], np.rot90(photo)):
+        assert texture(np.ascontiguousarray(other)) == pytest.approx(texture(photo), abs=0.05)
 
 
 def test_neighbour_distance_agrees_with_the_definition() -> None:
@@ -97,7 +177,7 @@ def test_neighbour_distance_agrees_with_the_definition() -> None:
 
 def test_generated_and_varied_pictures_are_rgb(photo: np.ndarray) -> None:
     random = np.random.default_rng(0)
-    for picture in [*generated(random, 12), *(varied(photo, random, crop=True) for _ in range(8))]:
+    for picture in [*generated(random, 12), *(varied(photo, random, 0.4) for _ in range(8))]:
         assert picture.dtype == np.uint8
         assert picture.ndim == 3
         assert picture.shape[2] == 3

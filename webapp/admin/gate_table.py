@@ -46,7 +46,7 @@ def gate_limits(card: Card | None) -> dict[str, Limits]:
     if card is None:
         return {}
     # Imported here: the web application must start without loading numerical libraries.
-    from ml.gate_quality import FLAT_CONTRAST, MIN_SIDE
+    from ml.gate_quality import FLAT_CONTRAST, MIN_SIDE, MOSTLY_HAIR
     from ml.screening import USABLE
 
     own = card.gate.get("limits", {})
@@ -55,6 +55,7 @@ def gate_limits(card: Card | None) -> dict[str, Limits]:
         "contrast": Limits(least=FLAT_CONTRAST),
         "brightness": Limits(own.get("brightness_low"), own.get("brightness_high")),
         "sharpness": Limits(least=own.get("sharpness")),
+        "hair": Limits(most=MOSTLY_HAIR),
         USABLE: Limits(least=own.get(USABLE)),
         "novelty": Limits(most=own.get("novelty")),
     }

@@ -42,6 +42,7 @@ def score(code: str) -> str:
         "brightness": _("Brightness (0 to 255)"),
         "contrast": _("Contrast"),
         "sharpness": _("Sharpness"),
+        "hair": _("Share under dark hair (0 to 1)"),
         "novelty": _("Distance to the training pictures"),
         "usable": _("Looks like a dermatoscopic photo"),
         "not_dermatoscopic": _("Looks like an ordinary photo of skin"),

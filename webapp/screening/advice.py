@@ -5,12 +5,14 @@ English. The recommendations follow what dermatological societies tell the publi
 doctor, and no picture rules a cancer out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ml.errors import ImageFault
 from ml.labels import Label, Status
 from webapp.i18n import gettext as _
-from webapp.i18n import percent
+from webapp.i18n import number, percent
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,32 @@ def refusal(reason: str) -> str:
         "hair": _("Hair covers most of the lesion."),
     }
     return sentences.get(reason, _("The photo is not suited for this model."))
+
+
+def refusal_figure(gate: Mapping[str, Any]) -> str:
+    """The number behind the refusal of a stored gate and the bound that it missed; empty where there is none."""
+    names = {
+        "blur": "sharpness",
+        "too_dark": "brightness",
+        "too_bright": "brightness",
+        "too_small": "short_side",
+        "low_contrast": "contrast",
+        "hair": "hair",
+    }
+    reason, limit = gate["reason"], gate.get("limit")
+    value = gate["scores"].get(names.get(reason, ""))
+    if value is None or limit is None:
+        return ""
+    exact, whole = {"value": number(value), "limit": number(limit)}, {"value": round(value), "limit": round(limit)}
+    sentences = {
+        "blur": _("Sharpness %(value)s; at least %(limit)s is needed.", **exact),
+        "too_dark": _("Brightness %(value)d of 255; at least %(limit)d is needed.", **whole),
+        "too_bright": _("Brightness %(value)d of 255; at most %(limit)d is allowed.", **whole),
+        "too_small": _("The shorter side has %(value)d pixels; at least %(limit)d are needed.", **whole),
+        "low_contrast": _("Contrast %(value)s; at least %(limit)s is needed.", **exact),
+        "hair": _("Hair on %(value)s of the photo; at most %(limit)s.", value=percent(value), limit=percent(limit)),
+    }
+    return sentences[reason]
 
 
 def retake(tip: str) -> str:

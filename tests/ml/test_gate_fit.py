@@ -1,0 +1,91 @@
+"""Fitting a gate: which pictures it sees, what is kept from it, and a new gate for a bundle that is trained already."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.bundle import WEIGHTS, Bundle, load_bundle
+from ml.data.manifest import ImageRecord, load_dataset
+from ml.errors import TrainingError
+from ml.gate import is_held_out
+from ml.screen import Screener
+from ml.training.config import OperatingPoints
+from ml.training.ensemble import make_ensemble
+from ml.training.gate_fit import sample
+from ml.training.gate_refit import FRAME, refit_gate
+from ml.training.negatives import generated
+from tests.ml.tiny import TINY, run
+
+
+@pytest.fixture(scope="module")
+def negatives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty generated pictures as not_skin/ and no others."""
+    folder = tmp_path_factory.mktemp("negatives")
+    (folder / "not_skin").mkdir()
+    for number, pixels in enumerate(generated(np.random.default_rng(1), 40)):
+        Image.fromarray(pixels).save(folder / "not_skin" / f"{number:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def refitted(
+    tiny_bundle: Bundle, drawn_data: Path, negatives: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    return refit_gate(tiny_bundle, drawn_data, negatives, tmp_path_factory.mktemp("refit") / "tiny" / "2")
+
+
+def test_a_new_gate_leaves_the_network_and_the_space_of_similar_cases_alone(
+    tiny_bundle: Bundle, refitted: Bundle
+) -> None:
+    assert (refitted.path / WEIGHTS).read_bytes() == (tiny_bundle.path / WEIGHTS).read_bytes()
+    old, new = tiny_bundle.gate_arrays(), refitted.gate_arrays()
+    assert "head_weight" in set(new) - set(old)
+    for name in FRAME:
+        assert np.array_equal(old[name], new[name])
+    assert replace(refitted.card, version=tiny_bundle.card.version, gate=tiny_bundle.card.gate) == tiny_bundle.card
+
+
+def test_pictures_kept_from_the_fit_are_counted(refitted: Bundle, negatives: Path) -> None:
+    held = [path for path in (negatives / "not_skin").iterdir() if is_held_out(path.name)]
+    assert 0 < len(held) < 40
+    assert sum(refitted.card.gate["measured"]["not_skin"].values()) == len(held)
+
+
+def test_an_ensembles_new_gate_is_that_of_its_first_network(
+    tiny_bundle: Bundle, refitted: Bundle, drawn_data: Path, negatives: Path, tmp_path: Path
+) -> None:
+    members = [tiny_bundle, run(replace(TINY, image_size=48, epochs=1), drawn_data, tmp_path / "other")]
+    ensemble = make_ensemble(members, drawn_data, tmp_path / "both" / "1", OperatingPoints(), progress=False)
+    new = load_bundle(refit_gate(ensemble, drawn_data, negatives, tmp_path / "both" / "2").path)
+    for name, values in refitted.gate_arrays().items():
+        assert np.allclose(new.gate_arrays()[name], values, atol=1e-3)
+    assert new.member(0).card.gate == new.card.gate
+    other = ensemble.member(1).gate_arrays()
+    assert all(np.array_equal(values, other[name]) for name, values in new.member(1).gate_arrays().items())
+    photo = np.full((300, 400, 3), 128, np.uint8)
+    assert Screener(new).screen([photo])[0].gate.reason == "low_contrast"
+
+
+def test_a_gate_is_not_fitted_to_data_that_the_model_was_not_trained_on(
+    tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path
+) -> None:
+    card = replace(tiny_bundle.card, data={"split_digests": {}})
+    with pytest.raises(TrainingError, match="other data"):
+        refit_gate(replace(tiny_bundle, card=card), drawn_data, None, tmp_path / "tiny" / "2")
+
+
+def test_rare_classes_are_sampled_more_than_their_share(drawn_data: Path) -> None:
+    first = load_dataset(drawn_data).split("train")[0]
+
+    def records(label: str, count: int) -> list[ImageRecord]:
+        return [replace(first, label=label, lesion_id=f"{label}{number}") for number in range(count)]
+
+    chosen = sample(records("nv", 900) + records("df", 30), 200, np.random.default_rng(0))
+    counts = Counter(record.label for record in chosen)
+    assert len({record.lesion_id for record in chosen}) == 200
+    assert counts["df"] == 30
+    assert len(sample(records("nv", 10), 200, np.random.default_rng(0))) == 10
