@@ -131,6 +131,7 @@ def test_one_malignant_view_stands_against_two_benign_ones(
         answer, views, _ = screener.screen(photos)
         assert sorted(view.status for view in views) == [Status.BENIGN, Status.BENIGN, Status.MALIGNANT]
         assert answer.status is Status.MALIGNANT
+        assert answer.malignant_risk is not None
         assert answer.malignant_risk == pytest.approx(mean, abs=1e-3), "the number shown is that of the average"
         assert answer.malignant_risk < levels["uncertain"]
     benign, _, _ = screener.screen([first, second])
@@ -163,26 +164,33 @@ def test_an_average_that_is_named_malignant_is_uncertain_though_every_view_is_be
     tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]]
 ) -> None:
     """Two views that each name another harmless class, and a malignant class that is second in both."""
-    codes = tiny_bundle.card.classes
-    rows = [(photo, np.array([(answer.probabilities or {})[code] for code in codes])) for photo, answer in usable]
+    codes, calibration = tiny_bundle.card.classes, tiny_bundle.card.calibration
+    # A higher temperature, so that answers are not all but certain and two views have a second class in common.
+    soft = {**calibration, "temperature": 5 * calibration["temperature"]}
+    photos = [photo for photo, _ in usable]
+    answers = with_card(tiny_bundle, calibration=soft).screen_batch(photos)
+    rows = [np.array([(answer.probabilities or {})[code] for code in codes]) for answer in answers]
     malignant = [codes.index(code) for code in MALIGNANT]
     harmless = [index for index in range(len(codes)) if index not in malignant]
-    best: tuple[float, Any] = (0.0, None)
-    for (photo, p), (other, q) in itertools.combinations(rows, 2):
-        for index in malignant:
-            # The weight of this class must lie between these, for the average to name it and for no view to do so.
-            low = (p + q)[harmless].max() / (p + q)[index]
-            high = min(p[harmless].max() / p[index], q[harmless].max() / q[index])
-            if high / low > best[0]:
-                best = (high / low, (photo, other, index, np.sqrt(low * high)))
-    assert best[0] > 1.02
-    photo, other, index, weight = best[1]
-    # The other malignant classes are kept from being named; a prior below 1 raises a class.
+
+    def room(first: int, second: int, index: int) -> tuple[float, float]:
+        """The weight of a class must lie between these, for the average to name it and for neither view to do so."""
+        p, q = rows[first] + 1e-6, rows[second] + 1e-6
+        views = min(p[harmless].max() / p[index], q[harmless].max() / q[index])
+        return float((p + q)[harmless].max() / (p + q)[index]), float(views)
+
+    choices = ((*pair, index) for pair in itertools.combinations(range(len(photos)), 2) for index in malignant)
+    first, second, index = max(choices, key=lambda one: room(*one)[1] / room(*one)[0])
+    low, high = room(first, second, index)
+    assert high > 1.1 * low
+    # A small prior raises a class; the other malignant classes are kept from being named.
     priors = [1e6 if place in malignant else 1.0 for place in range(len(codes))]
-    priors[index] = 1 / weight
+    priors[index] = 1 / np.sqrt(low * high)
     levels = {"malignant": 0.9999, "uncertain": 0.999}
-    screener = with_card(tiny_bundle, thresholds=levels, prior_power=1.0, class_priors=tuple(priors))
-    answer, views, _ = screener.screen([photo, other])
+    screener = with_card(
+        tiny_bundle, calibration=soft, thresholds=levels, prior_power=1.0, class_priors=tuple(map(float, priors))
+    )
+    answer, views, _ = screener.screen([photos[first], photos[second]])
     assert [view.status for view in views] == [Status.BENIGN, Status.BENIGN]
     assert answer.predicted == codes[index]
     assert answer.malignant_risk is not None
@@ -194,11 +202,10 @@ def test_views_with_a_caution_count_only_where_none_is_clear(
     tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear, doubtful = usable[0][0], usable[-1][0][:-8]
-    height = float(min(doubtful.shape[:2]))
 
-    def judge(self: GateModel, scores: dict[str, float], features: np.ndarray) -> Gate:
-        caution = Gate.refused("not_dermatoscopic", "not_dermatoscopic", scores)
-        return caution if scores["short_side"] == height else Gate(USABLE, scores=scores)
+    def judge(self: GateModel, photo: np.ndarray, features: np.ndarray) -> Gate:
+        caution = Gate.refused("not_dermatoscopic", "not_dermatoscopic", {})
+        return caution if photo.shape == doubtful.shape else Gate(USABLE)
 
     monkeypatch.setattr(GateModel, "judge", judge)
     screener = Screener(tiny_bundle, answer_not_dermatoscopic=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
-from sqlalchemy.orm import selectinload
 
 from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow, State
@@ -109,8 +108,6 @@ def own_cases(history: History, features: NDArray[np.float32]) -> tuple[OwnCase,
         )
         if len(nearest) == OWN_SHOWN:
             break
-    rows = db.session.scalars(
-        select(ScreeningRow).where(ScreeningRow.id.in_(nearest)).options(selectinload(ScreeningRow.photos))
-    )
+    rows = db.session.scalars(select(ScreeningRow).where(ScreeningRow.id.in_(nearest)))
     by_id = {row.id: row for row in rows}
     return tuple(OwnCase(by_id[number], *place) for number, place in nearest.items() if number in by_id)
