@@ -30,6 +30,7 @@ PUBLIC = {
     "account.login_page",
     "account.log_in",
     "account.log_out",
+    "model_page.current",
     "health.healthz",
     "health.readyz",
 }
