@@ -50,6 +50,7 @@ format: tools
 docs: tools
 	@$(python) docs/update_settings.py
 	@$(python) docs/update_figures.py
+	@$(python) docs/update_conditions.py
 	@$(python) docs/update_ablations.py
 
 pins: tools

@@ -136,7 +136,7 @@ CONDITIONS: tuple[Condition, ...] = (
         (10, 25, 45, 90, 135), "{:g}", lambda p, v, rng, mask: rotation(p, v),
     ),
     Condition(
-        "skin_tone", "Skin tone around the lesion", "tone", tuple(SKIN_TONES), tuple(SKIN_TONES),
+        "skin_tone", "Skin tone", "tone of the skin around the lesion", tuple(SKIN_TONES), tuple(SKIN_TONES),
         lambda p, v, rng, mask: skin_tone(p, str(v), mask),
     ),
 )  # fmt: skip
