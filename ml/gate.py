@@ -20,7 +20,7 @@ KINDS = (USABLE, NOT_DERMATOSCOPIC, NOT_SKIN)
 """The classes of the gate's own small head."""
 CLEARLY = 0.5
 """Probability from which a picture of poor quality is called what it shows instead of poor."""
-REFUSED = {USABLE: 0.015, "novelty": 0.005}
+REFUSED = {USABLE: 0.012, "novelty": 0.003}
 """Shares of the validation pictures that the head and the distance to training pictures may refuse."""
 MOST_ASKED = 0.9
 """Largest limit on the head's probability: a picture that it is surer of is never refused for it."""

@@ -23,8 +23,12 @@ MOSTLY_HAIR = 0.35
 that people rated for their hair has."""
 
 # The quantile of the training pictures beyond which a quality score is out of bounds, and the room given beyond it.
-QUALITY_QUANTILE = 0.002
-QUALITY_MARGIN = 0.25
+QUALITY_QUANTILE = 0.003
+QUALITY_MARGIN = 0.15
+NOISE_MARGIN = 0.25
+LIT = 30.0
+"""Luma, in grey levels, over which a pixel counts for the colour of the light."""
+DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -41,17 +45,39 @@ def quality_scores(pixels: NDArray[np.uint8]) -> dict[str, float]:
 
     `short_side` in pixels; `brightness` (mean luma, 0..255); `contrast` (its standard deviation); `sharpness`, the
     standard deviation of the Laplacian of luma over `contrast`, at 256 x 256 pixels (after Pech-Pacheco et al. 2000,
-    "Diatom autofocusing in brightfield microscopy", made independent of contrast); `hair`, the share under dark hair.
+    "Diatom autofocusing in brightfield microscopy", made independent of contrast); `steadiness`, the same along that
+    of four directions in which it is least, since a movement blurs along its path alone; `yellowness`, how far blue
+    lies behind red and green in linear light, in stops, which tells warm light; `hair`, the share under dark hair.
     """
-    luma = square(pixels, QUALITY_SIDE).astype(np.float64) @ LUMA
+    small = square(pixels, QUALITY_SIDE).astype(np.float64)
+    luma = small @ LUMA
     contrast = float(luma.std())
     return {
         "short_side": float(min(pixels.shape[:2])),
         "brightness": float(luma.mean()),
         "contrast": contrast,
         "sharpness": float(laplace(luma).std() / max(contrast, 1.0)),
+        "steadiness": min(_detail(luma, *direction) for direction in DIRECTIONS) / max(contrast, 1.0),
+        "yellowness": _yellowness(small, luma),
         "hair": hair_share(pixels),
     }
+
+
+def _detail(luma: NDArray[np.float64], down: int, right: int) -> float:
+    """Deviation of the second difference along a direction, by the distance that it spans."""
+    height, width = luma.shape
+    ahead = luma[1 + down : height - 1 + down, 1 + right : width - 1 + right]
+    behind = luma[1 - down : height - 1 - down, 1 - right : width - 1 - right]
+    return float((ahead + behind - 2 * luma[1:-1, 1:-1]).std() / np.hypot(down, right))
+
+
+def _yellowness(pixels: NDArray[np.float64], luma: NDArray[np.float64]) -> float:
+    """log2(G sqrt(R) / sqrt(B^3)) of the median colour of the lit pixels, in linear light (IEC 61966-2-1)."""
+    lit = pixels[luma > LIT] if np.any(luma > LIT) else pixels.reshape(-1, 3)
+    level = np.median(lit, axis=0) / 255
+    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    red, green, blue = np.log2(np.maximum(linear, 1e-3))
+    return float(green + red / 2 - 1.5 * blue)
 
 
 def blank(scores: Mapping[str, float]) -> Fault | None:
@@ -60,15 +86,26 @@ def blank(scores: Mapping[str, float]) -> Fault | None:
 
 
 def fault(scores: Mapping[str, float], limits: Mapping[str, float]) -> Fault | None:
-    """The first fault of a photo by its `quality_scores` and the bundle's `quality_limits`, or None."""
+    """The first fault of a photo by its `quality_scores` and the bundle's `quality_limits`, or None.
+
+    A limit that the bundle does not have is not asked for.
+    """
     checks = (
-        (Fault("too_small", MIN_SIDE), scores["short_side"] < MIN_SIDE),
-        (Fault("too_dark", limits["brightness_low"]), scores["brightness"] < limits["brightness_low"]),
-        (Fault("too_bright", limits["brightness_high"]), scores["brightness"] > limits["brightness_high"]),
-        (Fault("blur", limits["sharpness"]), scores["sharpness"] < limits["sharpness"]),
-        (Fault("hair", MOSTLY_HAIR), scores["hair"] > MOSTLY_HAIR),
+        ("too_small", "short_side", MIN_SIDE, None),
+        ("too_dark", "brightness", limits.get("brightness_low"), None),
+        ("too_bright", "brightness", None, limits.get("brightness_high")),
+        ("blur", "sharpness", limits.get("sharpness"), None),
+        ("motion", "steadiness", limits.get("steadiness"), None),
+        ("noise", "sharpness", None, limits.get("noise")),
+        ("yellow_light", "yellowness", None, limits.get("yellowness")),
+        ("hair", "hair", None, MOSTLY_HAIR),
     )
-    return next((found for found, missed in checks if missed), None)
+    for reason, name, least, most in checks:
+        if least is not None and scores[name] < least:
+            return Fault(reason, least)
+        if most is not None and scores[name] > most:
+            return Fault(reason, most)
+    return None
 
 
 def hint(scores: Mapping[str, float]) -> str | None:
@@ -77,11 +114,16 @@ def hint(scores: Mapping[str, float]) -> str | None:
 
 
 def quality_limits(qualities: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Bounds of brightness and sharpness: quantiles of the training pictures, with some room beyond."""
-    brightness = np.array([scores["brightness"] for scores in qualities])
-    sharpness = np.array([scores["sharpness"] for scores in qualities])
+    """Bounds of the scores of usable photos: quantiles of the training pictures, for some with room beyond."""
+    names = ("brightness", "sharpness", "steadiness", "yellowness")
+    values = {name: np.array([scores[name] for scores in qualities]) for name in names}
+    low = {name: float(np.quantile(found, QUALITY_QUANTILE)) for name, found in values.items()}
+    high = {name: float(np.quantile(found, 1 - QUALITY_QUANTILE)) for name, found in values.items()}
     return {
-        "brightness_low": float(np.quantile(brightness, QUALITY_QUANTILE) * (1 - QUALITY_MARGIN)),
-        "brightness_high": float(min(250.0, np.quantile(brightness, 1 - QUALITY_QUANTILE) + 10.0)),
-        "sharpness": float(np.quantile(sharpness, QUALITY_QUANTILE) * (1 - QUALITY_MARGIN)),
+        "brightness_low": low["brightness"] * (1 - QUALITY_MARGIN),
+        "brightness_high": min(250.0, high["brightness"] + 10.0),
+        "sharpness": low["sharpness"] * (1 - QUALITY_MARGIN),
+        "noise": high["sharpness"] * (1 + NOISE_MARGIN),
+        "steadiness": low["steadiness"],
+        "yellowness": high["yellowness"],
     }

