@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Flask, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from ml.labels import use_own_label_sets
 from webapp.config import PROJECT_FOLDER, Config, load_config
 
 STATIC_MAX_AGE = 365 * 24 * 3600
@@ -15,6 +16,7 @@ STATIC_MAX_AGE = 365 * 24 * 3600
 def create_app(config: Config | None = None) -> Flask:
     """Build the application. Loads no model and opens no connection; that happens at the first need."""
     config = config or load_config()
+    use_own_label_sets(config.label_sets)
     app = Flask(
         __name__,
         template_folder=str(PROJECT_FOLDER / "templates"),

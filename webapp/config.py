@@ -84,6 +84,11 @@ class Config:
         """Where `flask train` puts bundles and `MODEL` finds them."""
         return self.instance / "models"
 
+    @property
+    def label_sets(self) -> Path:
+        """The folder of label sets that were added here, beside those that come with the application."""
+        return self.instance / "label-sets"
+
     def to_flask(self) -> dict[str, Any]:
         """These settings as Flask and its extensions want them; `LENS` holds this object itself."""
         return {

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from ml import images
 from ml.data.duplicates import find_near_duplicates, fingerprint
-from ml.data.manifest import MANIFEST, SPLITS, load_dataset
-from ml.data.sources import SPLIT_NAMES, read_groups, walk_images
+from ml.data.listing import SPLIT_NAMES, walk_images
+from ml.data.manifest import MANIFEST, SPLITS, load_manifest
+from ml.data.sources_folders import read_groups
 from ml.errors import DatasetError, InvalidImage
 
 _SCAN_SIDE = 192  # pixels, as in preparation
@@ -25,17 +26,21 @@ class Leak:
 
     `kind` is "lesion" (one lesion_id), "group" (one leak group), "identical" (the same bytes) or "near_duplicate"
     (alike by their pixels); `name` is the lesion or group, empty for the others; `images` maps each picture
-    to its split.
+    to its split. `fold` is the fold in which that is so, None for a dataset that is split once.
     """
 
     kind: str
     name: str
     images: dict[str, str]
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Findings of one audit. `sizes` are upright pixels: smallest, median and largest width and height."""
+    """Findings of one audit. `sizes` are upright pixels: smallest, median and largest width and height.
+
+    The splits of `images_per_split` are called "fold 1 train" and so on where there are folds.
+    """
 
     images: int
     lesions: int
@@ -55,7 +60,7 @@ class _Item:
     name: str
     path: Path
     label: str
-    split: str
+    parts: tuple[str, ...]  # one split, or the part in each fold, "" for none
     lesion_id: str
     group: str
     sha256: str
@@ -70,10 +75,10 @@ def audit(folder: Path, *, progress: bool = False) -> Audit:
     folder = Path(folder)
     items = _from_manifest(folder) if (folder / MANIFEST).is_file() else _from_folders(folder)
     leaks = _shared(items, "lesion", [item.lesion_id for item in items])
-    leaks += _shared(items, "group", [item.group for item in items])
-    known = {(leak.kind, frozenset(leak.images)) for leak in leaks}
+    known = {(leak.fold, frozenset(leak.images)) for leak in leaks}
     # A group that is one lesion would only repeat what is said already.
-    leaks = [leak for leak in leaks if leak.kind == "lesion" or ("lesion", frozenset(leak.images)) not in known]
+    by_group = _shared(items, "group", [item.group for item in items])
+    leaks += [leak for leak in by_group if (leak.fold, frozenset(leak.images)) not in known]
 
     readable: list[_Item] = []
     hashes, fingerprints, sizes = [], [], []
@@ -102,8 +107,11 @@ def audit(folder: Path, *, progress: bool = False) -> Audit:
     pairs = find_near_duplicates(fingerprints, progress=progress)
     for pair in pairs:
         one, other = readable[pair.first], readable[pair.second]
-        if one.split != other.split and hashes[pair.first] != hashes[pair.second]:
-            leaks.append(Leak("near_duplicate", "", {one.name: one.split, other.name: other.split}))
+        if hashes[pair.first] == hashes[pair.second]:
+            continue
+        for fold, first, second in zip(_folds(items), one.parts, other.parts, strict=True):
+            if first and second and first != second:
+                leaks.append(Leak("near_duplicate", "", {one.name: first, other.name: second}, fold))
     return Audit(
         images=len(items),
         lesions=len({item.lesion_id for item in items}),
@@ -123,8 +131,8 @@ def _from_manifest(folder: Path) -> list[_Item]:
         return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
 
     return [
-        _Item(name(r.path), r.path, r.label, r.split, r.lesion_id, r.group, r.sha256)
-        for r in load_dataset(folder).records
+        _Item(name(r.path), r.path, r.label, r.folds or (r.split,), r.lesion_id, r.group, r.sha256)
+        for r in load_manifest(folder).records
     ]
 
 
@@ -139,28 +147,40 @@ def _from_folders(folder: Path) -> list[_Item]:
         split = SPLIT_NAMES.get(parts[0].lower())
         if split and len(parts) > 2:
             lesion = groups.get(name, name)
-            items.append(_Item(name, path, parts[1], split, lesion, lesion, ""))
+            items.append(_Item(name, path, parts[1], (split,), lesion, lesion, ""))
     if not items:
         raise DatasetError(f"{folder} holds neither a {MANIFEST} nor images under {', '.join(SPLITS)}/<class>/.")
     return items
 
 
+def _folds(items: Sequence[_Item]) -> list[int | None]:
+    count = len(items[0].parts)
+    return [None] if count == 1 else list(range(1, count + 1))
+
+
 def _shared(items: Sequence[_Item], kind: str, keys: Sequence[str]) -> list[Leak]:
-    """A leak for every key whose items lie in more than one split."""
+    """A leak for every key whose items lie in more than one split, fold by fold."""
     holders: dict[str, list[_Item]] = defaultdict(list)
     for item, key in zip(items, keys, strict=True):
         holders[key].append(item)
-    return [
-        Leak(kind, "" if kind == "identical" else key, {item.name: item.split for item in found})
-        for key, found in sorted(holders.items())
-        if len({item.split for item in found}) > 1
-    ]
+    leaks = []
+    for position, fold in enumerate(_folds(items)):
+        for key, found in sorted(holders.items()):
+            places = {item.name: item.parts[position] for item in found if item.parts[position]}
+            if len(set(places.values())) > 1:
+                leaks.append(Leak(kind, "" if kind == "identical" else key, places, fold))
+    return leaks
 
 
 def _balance(items: Sequence[_Item]) -> dict[str, dict[str, int]]:
-    counts = Counter((item.split, item.label) for item in items)
     labels = sorted({item.label for item in items})
-    return {split: {label: counts[split, label] for label in labels} for split in SPLITS}
+    balance = {}
+    for position, fold in enumerate(_folds(items)):
+        counts = Counter((item.parts[position], item.label) for item in items)
+        for split in SPLITS:
+            name = split if fold is None else f"fold {fold} {split}"
+            balance[name] = {label: counts[split, label] for label in labels}
+    return balance
 
 
 def _spread(values: Sequence[int]) -> dict[str, float]:

@@ -1,10 +1,16 @@
-"""A prepared dataset: `manifest.csv`, one row an image, and `summary.json`, what was done and left out."""
+"""A prepared dataset: `manifest.csv`, one row an image, and `summary.json`, what was done and left out.
+
+A dataset is split once, or has folds: then its rows say which part each image has in each fold, and it has splits only
+as one of its folds. There is no way to read the training images of several folds together.
+"""
 
 import csv
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +30,10 @@ COLUMNS = (
     "image", "label", "lesion_id", "group", "split", "sha256", "width", "height", "source",
     "age", "sex", "localization", "diagnosis_method",
 )  # fmt: skip
-_REQUIRED = ("image", "label", "lesion_id", "group", "split")
+FOLD_COLUMNS = ("folds", "augmented_from")
+"""Written where there are folds: the part of the image in each ("test train val train train", "-" for none)."""
+_REQUIRED = ("image", "label", "lesion_id", "group")
+_NO_PART = "-"
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,9 @@ class ImageRecord:
     `lesion_id` says which pictures show one lesion; `group` joins lesions that share a near-duplicate picture and is
     what the split keeps together. `width` and `height` are upright pixels. `age` is in years. `diagnosis_method` (how
     the diagnosis was made) is for reports only: it tells the diagnosis, so no model may ever see it.
+
+    Where the dataset has folds, `folds` is the part in each of them ("" for none) and `split` that of the fold that
+    was asked for. `augmented_from` names the picture that this one is an altered copy of; such are only trained on.
     """
 
     path: Path
@@ -49,11 +61,16 @@ class ImageRecord:
     sex: str = ""
     localization: str = ""
     diagnosis_method: str = ""
+    folds: tuple[str, ...] = ()
+    augmented_from: str = ""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared dataset as read from its folder; `classes` are in the label set's order."""
+    """A prepared dataset as read from its folder; `classes` are in the label set's order.
+
+    Where it has folds, it is one of them (`summary["fold"]` says which), or, from `load_manifest`, all without a split.
+    """
 
     folder: Path
     label_set: str
@@ -66,6 +83,22 @@ class Dataset:
         if name not in SPLITS:
             raise DatasetError(f"There is no split '{name}'; the splits are {', '.join(SPLITS)}.")
         return tuple(record for record in self.records if record.split == name)
+
+    @property
+    def folds(self) -> int:
+        """How many folds the dataset has; 0 where it is split once."""
+        return len(self.records[0].folds)
+
+    def fold(self, number: int) -> "Dataset":
+        """Fold `number`, counted from 1, as a dataset that is split once. Raises DatasetError where there is none."""
+        if not 1 <= number <= self.folds:
+            told = f"folds 1 to {self.folds}" if self.folds else "no folds; 'flask data prepare --folds 5' makes them"
+            raise DatasetError(f"There is no fold {number}: {self.folder} has {told}.")
+        records = tuple(replace(r, split=part) for r in self.records if (part := r.folds[number - 1]))
+        tallies = self.summary.get("fold_splits", [])
+        summary = {key: value for key, value in self.summary.items() if key != "fold_splits"}
+        summary |= {"fold": number, "splits": tallies[number - 1] if len(tallies) == self.folds else {}}
+        return replace(self, records=records, summary=summary)
 
     def fingerprint(self) -> dict[str, Any]:
         """What a model's card keeps of the data: the summary without its long list, and a digest of each split.
@@ -80,11 +113,24 @@ class Dataset:
         return {**short, "split_digests": digests}
 
 
-def load_dataset(folder: Path) -> Dataset:
-    """Read a folder written by `write_dataset`. The images themselves are not opened.
+def load_dataset(folder: Path, fold: int | None = None) -> Dataset:
+    """Read a folder written by `write_dataset`: its one split, or the split of one of its folds.
 
-    Raises DatasetError, in one sentence, where the folder is not a prepared dataset or its files contradict each other.
+    The images themselves are not opened. Raises DatasetError, in one sentence, where the folder is not a prepared
+    dataset, its files contradict each other, or the fold is missing from the question or from the dataset.
     """
+    dataset = load_manifest(folder)
+    if fold is not None:
+        return dataset.fold(fold)
+    if dataset.folds:
+        raise DatasetError(
+            f"{folder} has {dataset.folds} folds; say which one with --fold 1 to --fold {dataset.folds}."
+        )
+    return dataset
+
+
+def load_manifest(folder: Path) -> Dataset:
+    """Every record of a prepared dataset; where it has folds, none of them has a split. Raises as `load_dataset`."""
     folder = Path(folder)
     summary = _read_summary(folder)
     classes = tuple(summary["classes"])
@@ -93,15 +139,20 @@ def load_dataset(folder: Path) -> Dataset:
     except (OSError, UnicodeDecodeError):
         raise DatasetError(f"Cannot read {folder / MANIFEST}; run 'flask data prepare' first.") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [column for column in _REQUIRED if column not in (reader.fieldnames or ())]
+    columns = reader.fieldnames or ()
+    required = (*_REQUIRED, "folds" if "folds" in columns else "split")
+    missing = [column for column in required if column not in columns]
     if missing:
         raise DatasetError(f"{folder / MANIFEST} has no column {', '.join(missing)}; prepare the data again.")
     try:
-        records = tuple(_parse_row(folder, number, row, classes) for number, row in enumerate(reader, start=2))
+        records = tuple(
+            _parse_row(folder, number, row, classes, required) for number, row in enumerate(reader, start=2)
+        )
     except csv.Error:
         raise DatasetError(f"{folder / MANIFEST} is not a readable CSV file; prepare the data again.") from None
     if not records:
         raise DatasetError(f"{folder / MANIFEST} lists no images; prepare the data again.")
+    _check_folds(folder / MANIFEST, records)
     return Dataset(folder, str(summary["label_set"]), classes, records, summary)
 
 
@@ -120,7 +171,8 @@ def write_dataset(folder: Path, records: list[ImageRecord], summary: dict[str, A
         folder.mkdir(parents=True, exist_ok=True)
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        has_folds = any(record.folds for record in records)
+        writer.writerow((*COLUMNS, *FOLD_COLUMNS) if has_folds else COLUMNS)
         writer.writerows(_format_row(folder, record) for record in records)
         write_bytes(folder / MANIFEST, table.getvalue().encode())
         write_json(folder / SUMMARY, summary)
@@ -144,16 +196,35 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     return dict(summary)
 
 
-def _parse_row(folder: Path, number: int, row: dict[str, str | None], classes: tuple[str, ...]) -> ImageRecord:
+def _check_folds(path: Path, records: Sequence[ImageRecord]) -> None:
+    """Whatever was done to the table, no fold trains on what it tests or validates on."""
+    parts: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for record in records:
+        if len(record.folds) != len(records[0].folds):
+            raise DatasetError(f"{path} has rows with different numbers of folds; prepare the data again.")
+        for number, part in enumerate(record.folds, start=1):
+            parts[number, record.group].add(part)
+        if record.augmented_from and set(record.folds) - {"train", ""}:
+            raise DatasetError(f"{path} tests on the augmented image {record.path.name}; prepare the data again.")
+    for (number, group), found in parts.items():
+        if len(found - {""}) > 1:
+            raise DatasetError(f"{path} has group '{group}' on both sides of fold {number}; prepare the data again.")
+
+
+def _parse_row(
+    folder: Path, number: int, row: dict[str, str | None], classes: tuple[str, ...], required: tuple[str, ...]
+) -> ImageRecord:
     where = f"{folder / MANIFEST}, line {number}"
-    text = {column: (row.get(column) or "").strip() for column in COLUMNS}
-    empty = [column for column in _REQUIRED if not text[column]]
+    text = {column: (row.get(column) or "").strip() for column in (*COLUMNS, *FOLD_COLUMNS)}
+    empty = [column for column in required if not text[column]]
     if empty:
         raise DatasetError(f"{where}: {', '.join(empty)} is empty.")
     if text["label"] not in classes:
         raise DatasetError(f"{where}: '{text['label']}' is not one of the classes {', '.join(classes)}.")
-    if text["split"] not in SPLITS:
-        raise DatasetError(f"{where}: '{text['split']}' is not a split; expected {', '.join(SPLITS)}.")
+    parts = tuple("" if part == _NO_PART else part for part in text["folds"].split())
+    wrong = [part for part in (parts or (text["split"],)) if part not in (*SPLITS, *([""] if parts else []))]
+    if wrong:
+        raise DatasetError(f"{where}: '{wrong[0]}' is not a split; expected {', '.join(SPLITS)}.")
     try:
         width, height = int(text["width"] or 0), int(text["height"] or 0)
         age = float(text["age"]) if text["age"] else None
@@ -164,7 +235,7 @@ def _parse_row(folder: Path, number: int, row: dict[str, str | None], classes: t
         label=text["label"],
         lesion_id=text["lesion_id"],
         group=text["group"],
-        split=text["split"],
+        split="" if parts else text["split"],
         sha256=text["sha256"],
         width=width,
         height=height,
@@ -173,6 +244,8 @@ def _parse_row(folder: Path, number: int, row: dict[str, str | None], classes: t
         sex=text["sex"],
         localization=text["localization"],
         diagnosis_method=text["diagnosis_method"],
+        folds=parts,
+        augmented_from=text["augmented_from"],
     )
 
 
@@ -193,4 +266,5 @@ def _format_row(folder: Path, record: ImageRecord) -> list[str]:
         record.sex,
         record.localization,
         record.diagnosis_method,
+        *((" ".join(part or _NO_PART for part in record.folds), record.augmented_from) if record.folds else ()),
     ]

@@ -24,6 +24,14 @@ def split_groups(
     wanted = {name: fraction for name, fraction in fractions.items() if fraction > 0}
     if not wanted or set(wanted) - set(SPLITS) or abs(sum(wanted.values()) - 1) > 1e-6:
         raise DatasetError(f"Split fractions must be for {', '.join(SPLITS)} and add up to 1.")
+    return assign_groups(labels, groups, {name: wanted[name] for name in SPLITS if name in wanted}, seed)
+
+
+def assign_groups(labels: Sequence[str], groups: Sequence[str], wanted: Mapping[str, float], seed: int) -> list[str]:
+    """The part of each image, [N], where `wanted` has the share of each part. Ties go to the part named first.
+
+    As `split_groups`, for parts of any name. Raises DatasetError where a class has fewer groups than there are parts.
+    """
     members: dict[str, list[str]] = defaultdict(list)
     for label, group in zip(labels, groups, strict=True):
         members[group].append(label)
@@ -48,7 +56,7 @@ def _split_stratum(
         )
     ordered = sorted(groups, key=lambda group: (-len(members[group]), _draw(seed, group), group))
     total = sum(len(members[group]) for group in groups)
-    filled = dict.fromkeys(wanted, 0)
+    filled, order = dict.fromkeys(wanted, 0), list(wanted)
     assigned: dict[str, str] = {}
     for position, group in enumerate(ordered):
         size = len(members[group])
@@ -56,7 +64,7 @@ def _split_stratum(
         # The last groups are kept for splits that would otherwise stay without this class.
         choices = empty if len(ordered) - position <= len(empty) else list(wanted)
         # Relative, not absolute, shortfall: otherwise all the large groups would go to the largest split.
-        name = min(choices, key=lambda split: ((filled[split] + size) / (wanted[split] * total), SPLITS.index(split)))
+        name = min(choices, key=lambda part: ((filled[part] + size) / (wanted[part] * total), order.index(part)))
         filled[name] += size
         assigned[group] = name
     return assigned

@@ -2,15 +2,17 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from flask.cli import with_appcontext
 
 from ml.data.manifest import LAYOUTS, MANIFEST, SPLITS, Dataset
-from ml.data.sources import FORMATS
+from ml.data.sources import FORMATS, SourceFolder
 from ml.errors import MLError
-from ml.labels import taxonomy_names
+from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 
 if TYPE_CHECKING:
     from ml.data.audit import Audit
@@ -43,38 +45,51 @@ _folder = click.Path(path_type=Path, file_okay=False)
 
 
 @data_cli.command("prepare")
-@click.option("--source", required=True, type=_folder, help="Folder that holds the pictures and their labels.")
-@click.option(
-    "--format", "source_format", required=True, type=click.Choice(FORMATS), help="How the source is laid out."
-)
+@click.option("--source", "sources", required=True, multiple=True, type=_folder,
+              help="Folder that holds the pictures and their labels. Repeatable, each with its --format.")  # fmt: skip
+@click.option("--format", "formats", required=True, multiple=True, type=click.Choice(FORMATS),
+              help="How the source is laid out.")  # fmt: skip
 @click.option("--out", required=True, type=_folder, help="Folder to write manifest.csv and summary.json to.")
-@click.option("--label-set", default="ham10000", show_default=True, type=click.Choice(taxonomy_names()))
+@click.option("--label-set", default="ham10000", show_default=True, help=LABEL_SET_HELP)
 @click.option("--seed", default=0, show_default=True, help="Draws the split; the same seed gives the same split.")
 @click.option("--split", "fractions", default="70,15,15", show_default=True, callback=_parse_split,
               help="Shares of train, val and test.")  # fmt: skip
+@click.option("--folds", type=click.IntRange(2), help="Make this many folds instead of one split.")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="Also lay out dataset/<split>/<class>/.")
 @click.option("--group-column", help="For 'folders': the column of manifest.csv or groups.csv that groups pictures.")
+@with_appcontext
 def prepare_command(
-    source: Path,
-    source_format: str,
+    sources: tuple[Path, ...],
+    formats: tuple[str, ...],
     out: Path,
     label_set: str,
     seed: int,
     fractions: dict[str, float],
+    folds: int | None,
     layout: str | None,
     group_column: str | None,
 ) -> None:
-    """Check every picture, join near-duplicates, and split by lesion into train, val and test."""
+    """Check every picture, join near-duplicates, and split by lesion into train, val and test.
+
+    Several sources become one dataset; pictures that they share stay on one side of the split.
+    """
     from ml.data.prepare import prepare  # brings SciPy, which no other command and no server needs
 
+    if len(sources) != len(formats):
+        raise click.UsageError(
+            f"{len(sources)} --source and {len(formats)} --format: give one format with each source."
+        )
+    first, *more = [SourceFolder(folder, name) for folder, name in zip(sources, formats, strict=True)]
     try:
         dataset = prepare(
-            source,
-            source_format,
+            first.folder,
+            first.format,
             out,
-            label_set=label_set,
+            more_sources=more,
+            label_set=known_label_set(label_set),
             seed=seed,
             fractions=fractions,
+            folds=folds,
             layout=layout,
             group_column=group_column,
             progress=sys.stderr.isatty(),
@@ -110,19 +125,36 @@ def audit_command(folder: Path, output: str) -> None:
 
 
 def _print_summary(dataset: Dataset) -> None:
-    splits = dataset.summary["splits"]
-    _print_counts({name: splits[name]["images_per_class"] for name in SPLITS})
-    pairs = dataset.summary["near_duplicate_pairs"]
-    total = dataset.summary["total"]
+    summary = dataset.summary
+    if dataset.folds:
+        _print_folds(summary)
+    else:
+        _print_counts({name: summary["splits"][name]["images_per_class"] for name in SPLITS})
+    pairs, total = summary["near_duplicate_pairs"], summary["total"]
     click.echo(f"Images {total['images']}, lesions {total['lesions']}, groups kept together {total['groups']}.")
     click.echo(f"Near-duplicate pairs {pairs['all']}, of these across lesions {pairs['across_lesions']}.")
-    for reason, count in dataset.summary["left_out_per_reason"].items():
+    for reason, count in summary["left_out_per_reason"].items():
         click.echo(f"Left out: {count} ({reason}).")
     click.echo(f"Written: {dataset.folder / MANIFEST}")
 
 
+def _print_folds(summary: Mapping[str, Any]) -> None:
+    folds = {f"fold {number}": parts for number, parts in enumerate(summary["fold_splits"], start=1)}
+    click.echo("Test pictures of each fold:")
+    _print_counts({name: parts["test"]["images_per_class"] for name, parts in folds.items()})
+    for name, parts in folds.items():
+        extra = parts["train"].get("augmented", 0)
+        told = f" ({extra} of them augmented)" if extra else ""
+        train, val, test = (parts[split]["images"] for split in SPLITS)
+        click.echo(f"{name.capitalize()}: train {train}{told}, val {val}, test {test}.")
+    odd = {times: count for times, count in summary["times_tested"].items() if times != "1"}
+    if odd:
+        told = ", ".join(f"{count} in {times}" for times, count in odd.items())
+        click.echo(f"Not every picture is tested in exactly one fold: {told}.")
+
+
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
-    """A table of images: a row a class, a column a split."""
+    """A table of images: a row a class, a column a split or fold."""
     labels = list(next(iter(counts.values())))
     width = max(len("class"), *(len(label) for label in labels))
     click.echo("  ".join(["class".ljust(width), *(name.rjust(7) for name in counts), "total".rjust(7)]))
@@ -150,7 +182,7 @@ def _print_audit(findings: "Audit") -> None:
         click.echo(f"LEAK: {count} shared between splits by {kind.replace('_', ' ')}.")
     for leak in findings.leaks[:_SHOWN]:
         places = ", ".join(f"{image} ({split})" for image, split in leak.images.items())
-        what = f"{leak.kind.replace('_', ' ')} {leak.name}".strip()
+        what = f"{leak.kind.replace('_', ' ')} {leak.name}".strip() + (f", fold {leak.fold}" if leak.fold else "")
         click.echo(f"  {what}: {places}")
     if len(findings.leaks) > _SHOWN:
         click.echo(f"  and {len(findings.leaks) - _SHOWN} more.")

@@ -112,7 +112,7 @@ def test_sets_aside_what_cannot_be_used(drawn_source: Path, tmp_path: Path) -> N
     assert told[missing["image_id"]] == "no image file"
     assert told[damaged["image_id"]] == "unusable image: truncated"
     assert told[text["image_id"]] == "unusable image: not an image"
-    assert told[unknown["image_id"]] == "unknown label 'wart'"
+    assert told[unknown["image_id"]] == "'wart' is no class of ham10000"
     assert told[f"{same['image_id']} (line {len(rows) + 2})"] == "listed twice in the metadata"
     assert told[conflicting["image_id"]] == told[twin["image_id"]] == "identical images labelled mel and nv"
     assert told["unlisted.jpg"] == "not in the metadata"
