@@ -34,7 +34,7 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _init_extensions(app: Flask, config: Config) -> None:
-    from webapp import database, errors, extensions, i18n, inference, photos, responses
+    from webapp import database, errors, extensions, i18n, inference, photos, responses, sessions
     from webapp.account import views as account
 
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database)
@@ -45,6 +45,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
     extensions.babel.init_app(app, locale_selector=i18n.choose_language)
+    sessions.init_sessions(app)
     account.init_login(app)
     photos.init_photos(app, config.photos)
     inference.init_inference(app, config)
@@ -57,11 +58,20 @@ def _init_pages(app: Flask) -> None:
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
     from webapp.admin import case, history  # noqa: F401  # they add their pages to the blueprint
+    from webapp.api import blueprint as api
+    from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
     from webapp.model_page import views as model_page
     from webapp.screening import advice
     from webapp.screening import views as screening
 
-    for blueprint in (screening.blueprint, model_page.blueprint, account.blueprint, admin.blueprint, health.blueprint):
+    for blueprint in (
+        screening.blueprint,
+        model_page.blueprint,
+        account.blueprint,
+        admin.blueprint,
+        api.blueprint,
+        health.blueprint,
+    ):
         app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(advice=advice, languages=i18n.LANGUAGES, language=i18n.choose_language)

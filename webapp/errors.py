@@ -1,7 +1,5 @@
 """Every error as one page: what happened and what to do next, and nothing about the inside."""
 
-import errno
-
 from flask import Flask, Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
@@ -9,13 +7,12 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ml.errors import BundleError, InvalidImage, MLError
+from webapp.api.problems import http_problem
 from webapp.config import Config
 from webapp.i18n import gettext as _
 from webapp.inference import Busy
+from webapp.responses import DISK_FULL, RETRY_SECONDS, drain
 from webapp.screening import advice
-
-RETRY_SECONDS = 10
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def error_page(status: int, title: str, sentence: str, headers: dict[str, str] | None = None) -> Response:
@@ -37,6 +34,8 @@ def init_errors(app: Flask) -> None:
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if request.path.startswith("/api/"):
+        return http_problem(error)
     status = error.code or 500
     texts = {
         400: (
@@ -83,7 +82,7 @@ def _csrf_error(error: CSRFError) -> ResponseReturnValue:
 
 def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
     config: Config = current_app.config["LENS"]
-    _drain(4 * current_app.config["MAX_CONTENT_LENGTH"])
+    drain()
     return error_page(
         413,
         _("Too large"),
@@ -92,17 +91,6 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
             limit=config.max_upload_mb,
         ),
     )
-
-
-def _drain(limit: int) -> None:
-    """Read and drop the rest of a refused upload, within a limit: a browser shows our answer only after sending it."""
-    stream = request.environ["wsgi.input"]
-    left = min(request.content_length or 0, limit)
-    try:
-        while left > 0 and (chunk := stream.read(min(left, 65536))):
-            left -= len(chunk)
-    except OSError:
-        pass  # the sender has gone away
 
 
 def _database_error(error: OperationalError) -> ResponseReturnValue:

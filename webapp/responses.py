@@ -1,12 +1,18 @@
-"""Headers that every response carries, and photos as responses."""
+"""Headers that every response carries, photos as responses, and what refusals share."""
 
-from flask import Flask, Response, abort, make_response, request
+import errno
+
+from flask import Flask, Response, abort, current_app, make_response, request
 
 from ml.explain import PICTURE_SIDE, lay_over
 from ml.images import decode, encode_jpeg
 from webapp.config import Config
 from webapp.models.screening import PhotoRow
 from webapp.photos import PhotoStore
+
+# After how many seconds to come back where nothing better is known.
+RETRY_SECONDS = 10
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -47,6 +53,17 @@ def _shown(content: bytes, name: str) -> Response:
     response.headers["Content-Type"] = "image/jpeg"
     response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     return response
+
+
+def drain() -> None:
+    """Read and drop the rest of a refused upload, within a limit: a browser shows our answer only after sending it."""
+    stream = request.environ["wsgi.input"]
+    left = min(request.content_length or 0, 4 * current_app.config["MAX_CONTENT_LENGTH"])
+    try:
+        while left > 0 and (chunk := stream.read(min(left, 65536))):
+            left -= len(chunk)
+    except OSError:
+        pass  # the sender has gone away
 
 
 def init_headers(app: Flask, config: Config) -> None:

@@ -58,7 +58,7 @@ class UploadForm(FlaskForm):
         uploads = []
         for position, file in enumerate(files, start=1):
             try:
-                uploads.append(_read_one(file, config))
+                uploads.append(read_photo(file, config))
             except InvalidImage as error:
                 sentence = advice.image_fault(error.reason, megabytes=config.max_upload_mb)
                 if len(files) > 1:
@@ -72,7 +72,8 @@ def _was_sent(file: FileStorage | None) -> bool:
     return file is not None and bool(file.filename)
 
 
-def _read_one(file: FileStorage, config: Config) -> Upload:
+def read_photo(file: FileStorage, config: Config) -> Upload:
+    """Decode one sent file. Raises InvalidImage, also for one that is larger than the configured size."""
     limit = config.max_upload_mb * MEGABYTE
     content = file.stream.read(limit + 1)
     if len(content) > limit:

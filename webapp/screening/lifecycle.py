@@ -70,12 +70,15 @@ class Upload:
         return cls(pixels, hashlib.sha256(content).hexdigest())
 
 
-def open_screening(uploads: Sequence[Upload], *, channel: str, language: str, consented: bool) -> tuple[int, str]:
+def open_screening(
+    uploads: Sequence[Upload], *, channel: str, language: str, consented: bool, token: str | None = None
+) -> tuple[int, str]:
     """Keep the photos and commit a pending row for them; returns its id and the token of its page.
 
-    Raises OSError where photos cannot be kept; nothing is left behind then.
+    A `token` that is given must be as hard to guess as the one made otherwise. Raises OSError where photos cannot be
+    kept, and IntegrityError where there is a row with this token already; nothing is left behind then.
     """
-    token = secrets.token_urlsafe(32)
+    token = token or secrets.token_urlsafe(32)
     store = get_photos()
     now = clock.now()
     names: list[str] = []

@@ -1,0 +1,1 @@
+"""The JSON API: screenings, models and label sets for other programs, under /api/v1."""
