@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Pixels = NDArray[np.uint8]
 
-SHARES = {"text": 0.3, "hairs": 0.2, "rim": 0.15, "turn": 0.5, "mirror": 0.5}
+SHARES = {"text": 0.3, "hairs": 0.2, "rim": 0.15, "box": 0.15, "turn": 0.5, "mirror": 0.5}
 """How many of the copies carry each variation."""
 SIDES = (110, 800)
 """Longer side, in pixels, of a copy."""
@@ -21,7 +21,7 @@ def varied(pixels: Pixels, random: np.random.Generator, smallest: float = 1.0) -
     """A copy of an RGB picture [H, W, 3] in another size, frame, tone, colour cast, turn and JPEG quality.
 
     The frame is a random part of the picture, at least the share `smallest` of each side. Some copies carry text as a
-    watermark would, some hairs, some the round dark rim of a lens. All are drawn at random and alike for every kind of
+    watermark would, some hairs, some the round dark rim of a lens, some a plain box over a corner. All are drawn at random and alike for every kind of
     picture, so that none of them can serve as a mark of where a picture came from.
     """
     image = Image.fromarray(np.ascontiguousarray(_part(pixels, random, smallest)))
@@ -39,6 +39,8 @@ def varied(pixels: Pixels, random: np.random.Generator, smallest: float = 1.0) -
     if random.random() < SHARES["rim"]:
         toned = _with_rim(toned, random)
     image = Image.fromarray(np.clip(toned, 0, 255).astype(np.uint8))
+    if random.random() < SHARES["box"]:
+        _cover_corner(image, random)
     if random.random() < SHARES["text"]:
         write_mark(image, random)
     return as_jpeg(image, int(random.integers(35, 96)))
@@ -60,6 +62,14 @@ def write_mark(image: Image.Image, random: np.random.Generator) -> None:
     x, y = random.uniform(0.02, 0.6) * width, (0.03 if random.random() < 0.2 else random.uniform(0.7, 0.9)) * height
     draw.text((x + 1.6 * size, y), str(random.choice(WORDS)), ink, font=ImageFont.load_default(size))
     draw.ellipse((x, y, x + 1.3 * size, y + 1.3 * size), outline=ink, width=max(1, size // 8))
+
+
+def _cover_corner(image: Image.Image, random: np.random.Generator) -> None:
+    """A box of one grey over a corner, as somebody hides a name or a mark."""
+    width, height = (round(side * part) for side, part in zip(image.size, random.uniform(0.1, 0.5, 2), strict=True))
+    left = int(random.choice((0, image.width - width)))
+    top = int(random.choice((0, image.height - height)))
+    ImageDraw.Draw(image).rectangle((left, top, left + width, top + height), (int(random.integers(0, 256)),) * 3)
 
 
 def _part(pixels: Pixels, random: np.random.Generator, smallest: float) -> Pixels:
