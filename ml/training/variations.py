@@ -21,8 +21,8 @@ def varied(pixels: Pixels, random: np.random.Generator, smallest: float = 1.0) -
     """A copy of an RGB picture [H, W, 3] in another size, frame, tone, colour cast, turn and JPEG quality.
 
     The frame is a random part of the picture, at least the share `smallest` of each side. Some copies carry text as a
-    watermark would, some hairs, some the round dark rim of a lens, some a plain box over a corner. All are drawn at random and alike for every kind of
-    picture, so that none of them can serve as a mark of where a picture came from.
+    watermark would, some hairs, some the round dark rim of a lens, some a plain box over a corner. All are drawn at
+    random and alike for every kind of picture, so that none of them can serve as a mark of where a picture came from.
     """
     image = Image.fromarray(np.ascontiguousarray(_part(pixels, random, smallest)))
     side = float(np.exp(random.uniform(*np.log(SIDES))))
