@@ -86,12 +86,25 @@ def _init_pages(app: Flask) -> None:
 
 
 def _init_commands(app: Flask) -> None:
-    from webapp.cli import conditions, data, ensemble, evaluate, predict, screenings, settings, tokens, train, users
+    from webapp.cli import (
+        conditions,
+        data,
+        ensemble,
+        evaluate,
+        gate,
+        predict,
+        screenings,
+        settings,
+        tokens,
+        train,
+        users,
+    )
 
     for command in (
         data.data_cli,
         train.train_command,
         ensemble.ensemble_command,
+        gate.gate_cli,
         evaluate.evaluate_command,
         conditions.conditions_command,
         predict.predict_command,
