@@ -28,15 +28,9 @@ def create_screening() -> ResponseReturnValue:
     config: Config = current_app.config["LENS"]
     spend(config.upload_rate, "api uploads")
     form = read_form()
-    token = token_of_request()
-    row = _row(token) if token else None
-    if row is None:
-        spend_quota()
-        token = _open(form, token)
-        row = _find(token)
-    else:
-        check_repeated(row, form.uploads)
-    assert token  # noqa: S101  # one that was found or one that was opened
+    wanted = token_of_request()
+    token = wanted if wanted and _was_opened(wanted, form) else _open(form, wanted)
+    row = _find(token)
     if row.state == State.PENDING:
         try:
             answer(row.id)
@@ -89,8 +83,17 @@ def heatmap(token: str, number: int) -> ResponseReturnValue:
     return response
 
 
+def _was_opened(token: str, form: ScreeningForm) -> bool:
+    """Whether an earlier request with the same key opened this screening. Raises Problem where it sent other photos."""
+    row = _row(token)
+    if row is not None:
+        check_repeated(row, form.uploads)
+    return row is not None
+
+
 def _open(form: ScreeningForm, token: str | None) -> str:
     """Open a screening and return its token; where a request with the same key was faster, that one's stands."""
+    spend_quota()
     try:
         return open_screening(form.uploads, channel=CHANNEL, language=form.language, consented=True, token=token)[1]
     except IntegrityError:
