@@ -55,6 +55,7 @@ def evaluate(
     out: Path,
     request: Request = Request(),  # frozen
     *,
+    fold: int | None = None,
     batch_size: int = BATCH_SIZE,
     resamples: int = 1000,
     seed: int = 0,
@@ -62,11 +63,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Answer every image of a split and write `metrics.json`, `predictions.csv`, `report.html` and pictures to `out`.
 
-    Returns the content of `metrics.json`, which is written last: it vouches for the rest. Raises DatasetError, in one
-    sentence, for data the model was not made for, an empty split, an image that cannot be read, or an `out` that
-    cannot be written.
+    `fold` is the one to answer, of a data set that has folds. Returns the content of `metrics.json`, which is written
+    last: it vouches for the rest. Raises DatasetError, in one sentence, for data the model was not made for, an empty
+    split, an image that cannot be read, or an `out` that cannot be written.
     """
-    dataset = load_dataset(dataset_folder)
+    dataset = load_dataset(dataset_folder, fold)
     if dataset.classes != bundle.card.classes:
         raise DatasetError(
             f"The data has the classes {', '.join(dataset.classes)} and the model {', '.join(bundle.card.classes)}; "
@@ -188,7 +189,8 @@ def describe_bundle(bundle: Bundle) -> dict[str, str]:
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     """Label set and the hash of the summary, which holds seed, counts and the hashes of the source."""
     digest = hashlib.sha256((dataset.folder / SUMMARY).read_bytes()).hexdigest()
-    return {"label_set": dataset.label_set, "classes": list(dataset.classes), "summary_sha256": digest}
+    fold = {"fold": dataset.summary["fold"]} if "fold" in dataset.summary else {}
+    return {"label_set": dataset.label_set, "classes": list(dataset.classes), "summary_sha256": digest, **fold}
 
 
 def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, str]:

@@ -66,7 +66,7 @@ def train(
         config = resumed_config(run_folder, config)
     else:
         check_not_unfinished(run_folder)
-    taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data)
+    taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data, config.fold)
     if tuple(dataset.classes) != taxonomy.codes:
         raise TrainingError(
             f"The data set was prepared for {dataset.label_set} ({', '.join(dataset.classes)}), "

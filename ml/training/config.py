@@ -34,10 +34,12 @@ class TrainingConfig:
     `serving_size` is the input side of the finished bundle, where it differs from that of training: random crops make
     lesions look larger in training than in serving, which a somewhat larger input makes up for (Touvron, Vedaldi,
     Douze, Jegou 2019, "Fixing the train-test resolution discrepancy"). `focal_gamma` counts with the focal loss alone;
-    `mixup` and `cutmix` are the parameter of the beta distribution that shares are drawn from, 0 for neither.
+    `mixup` and `cutmix` are the parameter of the beta distribution that shares are drawn from, 0 for neither. `fold` is
+    the one to train on, from 1, of a data set that has folds.
     """
 
     label_set: str = "ham10000"
+    fold: int | None = None
     architecture: str = DEFAULT_ARCHITECTURE
     weights: str = "imagenet"
     image_size: int = 224
