@@ -31,7 +31,9 @@ class OperatingPoint:
 def fitted_point(validation: Predictions, sensitivity: float, missed: float) -> OperatingPoint:
     """The thresholds that training would have fixed for this request, on the same validation images."""
     thresholds = fit_thresholds(validation.risk, validation.malignant, sensitivity, missed)
-    return OperatingPoint("asked for", thresholds, "fixed on the validation split for this evaluation", sensitivity, missed)
+    return OperatingPoint(
+        "asked for", thresholds, "fixed on the validation split for this evaluation", sensitivity, missed
+    )
 
 
 def measure_points(
