@@ -102,7 +102,8 @@ def test_verdicts(fitted: GateModel, scores: dict[str, float], shown: Seen, verd
 
 def test_few_usable_pictures_are_refused(fitted: GateModel) -> None:
     random = np.random.default_rng(9)
-    fresh = [Seen(random.normal(0, 1, (1, 30)), random.normal(0, 1, (1, 4))) for _ in range(500)]
+    drawn = [random.normal(0, 1, (1, 34)).astype(np.float32) for _ in range(500)]
+    fresh = [Seen(values[:, :30], values[:, 30:]) for values in drawn]
     refused = sum(fitted.decide({**GOOD, **fitted.scores(one)}).verdict != "usable" for one in fresh)
     assert refused <= 25
 
