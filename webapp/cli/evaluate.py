@@ -9,6 +9,7 @@ from flask.cli import with_appcontext
 
 from ml.errors import MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+from webapp.cli.folds import ALL, checked_fold, fold_bundles, fold_lines
 
 if TYPE_CHECKING:
     from ml.bundle import Card
@@ -36,6 +37,11 @@ HEADLINES = {
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder made by `flask data prepare`.")
 @click.option(
     "--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True, help="Images to answer."
+)
+@click.option(
+    "--fold",
+    callback=checked_fold,
+    help="Of data with folds: a number from 1, or 'all' with --model NAME for NAME-fold-1 and so on.",
 )
 @click.option("--model", metavar="BUNDLE", help=MODEL_HELP)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report, figures and pictures.")
@@ -78,6 +84,7 @@ HEADLINES = {
 def evaluate_command(
     data: Path,
     split: str,
+    fold: str | None,
     model: str | None,
     out: Path,
     batch_size: int,
@@ -93,17 +100,25 @@ def evaluate_command(
 ) -> None:
     """Measure a model on a split of prepared data, with intervals.
 
-    Writes metrics.json, report.html, predictions.csv and the pictures of the report to --out.
+    Writes metrics.json, report.html, predictions.csv and the pictures of the report to --out; with --fold all, to a
+    folder for each fold there, and mean and deviation of each figure to folds.json.
     """
     from ml.evaluate import Request, evaluate
+    from ml.evaluate_folds import FOLDS_FILE, evaluate_folds
 
     thresholds = _given(malignant_threshold, uncertain_threshold)
+    how: dict[str, Any] = {"batch_size": batch_size, "resamples": resamples, "seed": seed}
     try:
-        bundle = chosen_bundle(model)
+        bundles = fold_bundles(model, data) if fold == ALL else [chosen_bundle(model)]
         if member is not None:
-            bundle = bundle.member(member)
-        request = Request(*_asked(bundle.card, sensitivity, missed), thresholds, gate_pictures, explain)
-        figures = evaluate(bundle, data, split, out, request, batch_size=batch_size, resamples=resamples, seed=seed)
+            bundles = [bundle.member(member) for bundle in bundles]
+        request = Request(*_asked(bundles[0].card, sensitivity, missed), thresholds, gate_pictures, explain)
+        if fold == ALL:
+            for line in fold_lines(evaluate_folds(bundles, data, split, out, request, **how)):
+                click.echo(line)
+            click.echo(f"Figures: {out / FOLDS_FILE}")
+            return
+        figures = evaluate(bundles[0], data, split, out, request, fold=int(fold) if fold else None, **how)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     for line in summary(figures):

@@ -16,8 +16,9 @@ from flask.cli import with_appcontext
 from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_architecture
 from ml.bundle import find_bundle
 from ml.errors import MLError
-from ml.labels import taxonomy_names
 from ml.preprocess import Preprocessing, chosen_steps
+from webapp.cli.folds import checked_fold
+from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 
 if TYPE_CHECKING:
     from ml.training.config import TrainingConfig
@@ -39,7 +40,12 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 
 @click.command("train")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder made by `flask data prepare`.")
-@click.option("--label-set", default="ham10000", show_default=True, type=click.Choice(taxonomy_names()))
+@click.option(
+    "--fold",
+    callback=checked_fold,
+    help="Of data with folds: a number from 1, or 'all' for one model each, NAME-fold-1 and so on.",
+)
+@click.option("--label-set", default="ham10000", show_default=True, help=LABEL_SET_HELP)
 @click.option("--out", "name", callback=checked_name, help="Name of the bundle. [default: LABEL_SET-ARCH]")
 @click.option("--arch", default=DEFAULT_ARCHITECTURE, show_default=True, type=click.Choice(architecture_names()))
 @click.option("--weights", default="imagenet", show_default=True, help="imagenet, none, a weights file or a bundle.")
@@ -111,6 +117,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @with_appcontext
 def train_command(
     data: Path,
+    fold: str | None,
     name: str | None,
     run_folder: Path | None,
     resume: bool,
@@ -120,11 +127,14 @@ def train_command(
 ) -> None:
     """Train a network on a prepared data set and write it as a bundle to the models folder.
 
-    The output is NAME/VERSION there; evaluate it with `flask evaluate --model NAME`. A run that was killed, or stopped
-    by --stop-after, goes on with --resume to the result that an unbroken run would have had.
+    The output is NAME/VERSION there, with --fold NAME-fold-N/VERSION; evaluate it with `flask evaluate --model NAME`. A
+    run that was killed, or stopped by --stop-after, goes on with --resume to the result that an unbroken run would have
+    had.
     """
+    options["label_set"] = known_label_set(options["label_set"])
     _tune_allocator()
     from ml.train import new_version, train
+    from ml.train_folds import chosen_folds, train_folds
 
     options["architecture"] = options.pop("arch")
     models = current_app.config["LENS"].models
@@ -134,20 +144,22 @@ def train_command(
     run_folder = run_folder or Path("runs") / name
     run_folder.mkdir(parents=True, exist_ok=True)
     _log_to(run_folder / "train.log")
+    how: dict[str, Any] = {
+        "negatives": gate_negatives,
+        "resume": resume,
+        "stop_after": float("inf") if stop_after is None else 60 * stop_after,
+        "progress_bar": sys.stderr.isatty(),
+    }
     try:
-        bundle = train(
-            _config(options),
-            data,
-            run_folder,
-            models / name / new_version(),
-            negatives=gate_negatives,
-            resume=resume,
-            stop_after=float("inf") if stop_after is None else 60 * stop_after,
-            progress_bar=sys.stderr.isatty(),
-        )
+        config, folder = _config(options), models / name / new_version()
+        if fold is None:
+            bundles = [train(config, data, run_folder, folder, **how)]
+        else:
+            bundles = train_folds(config, data, run_folder, folder, chosen_folds(data, fold), **how)
     except MLError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{bundle.card.name}@{bundle.card.version}  {bundle.path}")
+    for bundle in bundles:
+        click.echo(f"{bundle.card.name}@{bundle.card.version}  {bundle.path}")
 
 
 def _as_path(reference: str | None, models: Path) -> str | None:
