@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ml.architectures import build_model
 from ml.bundle import WEIGHTS, Bundle
 from ml.errors import BundleError
+from ml.packing import unpack
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,16 +75,16 @@ def load_state(bundle: Bundle) -> dict[str, Tensor]:
     """The network's weights as float32 torch tensors, by name. Raises BundleError for NaN, infinity or a bad file."""
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.numpy import load_file
 
     try:
-        state = load_file(bundle.path / WEIGHTS)
+        stored = load_file(bundle.path / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"The weights of '{bundle.card.name}' cannot be read; fetch or train it again.") from error
-    if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
-        raise BundleError(f"The weights of '{bundle.card.name}' are not all finite numbers; train it again.")
-    return {
-        name.removeprefix(bundle.prefix): value.float() if value.is_floating_point() else value
-        for name, value in state.items()
-        if name.startswith(bundle.prefix)
-    }
+    own = {name.removeprefix(bundle.prefix): v for name, v in stored.items() if name.startswith(bundle.prefix)}
+    state = {}
+    for name, value in unpack(own).items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise BundleError(f"The weights of '{bundle.card.name}' are not all finite numbers; train it again.")
+        state[name] = torch.from_numpy(value.astype(np.float32) if value.dtype.kind == "f" else value)
+    return state

@@ -1,6 +1,7 @@
 """Several trained bundles as one: their answers averaged, and every choice fixed anew on the validation split."""
 
 import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ml.bundle import CASES, WEIGHTS, Bundle, member_prefix, save_bundle
 from ml.data.manifest import Dataset, load_dataset, read_image
 from ml.errors import TrainingError
 from ml.labels import load_taxonomy
+from ml.packing import pack, unpack
 from ml.predict import Classifier, combined
 from ml.training.choices import fix_choices
 from ml.training.config import OperatingPoints
@@ -35,7 +37,7 @@ def make_ensemble(
     "Simple and scalable predictive uncertainty estimation using deep ensembles", average networks in this way).
     Calibration, thresholds and naming power are fitted on the validation split of the prepared data in `data`, which
     must be the one that all members were trained with, or one member would be judged on pictures that it learnt from.
-    The gate, the features and the confirmed cases are those of the first member.
+    The gate, the features and the confirmed cases are those of the first member. Weights are packed (ml.packing).
     Raises TrainingError where the members do not belong together or to that data.
     """
     dataset = load_dataset(data)
@@ -56,9 +58,12 @@ def make_ensemble(
     )
     weights, gate = dict[str, NDArray[Any]](), dict[str, NDArray[Any]]()
     for index, member in enumerate(members):
-        weights |= {member_prefix(index) + name: value for name, value in load_file(member.path / WEIGHTS).items()}
+        own = pack(unpack(load_file(member.path / WEIGHTS)))
+        weights |= {member_prefix(index) + name: value for name, value in own.items()}
         gate |= {member_prefix(index) + name: value for name, value in member.gate_arrays().items()}
-    logits = _logits(members, dataset, progress)
+    with tempfile.TemporaryDirectory() as draft:  # choices are fitted on the weights as they will be served, packed
+        packed = save_bundle(Path(draft) / card.name / card.version, card, weights, gate)
+        logits = _logits(packed.networks(), dataset, progress)
     chosen = fix_choices(logits, labels, np.asarray(first.class_priors), taxonomy, points)
     card = replace(
         card,
