@@ -15,8 +15,10 @@ from ml.gate import KINDS
 from ml.gate_quality import quality_scores
 from ml.screening import TIPS, VERDICTS
 from webapp.admin import words
+from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.models.screening import PhotoRow, ScreeningRow, State
+from webapp.photos import get_photos
 
 PUBLIC = {
     "static",
@@ -199,13 +201,38 @@ def test_every_code_of_a_record_has_a_word() -> None:
         (words.score, scores),
         (words.state, State),
         (words.failure, ("photo_lost", "no_answer")),
-        (words.channel, ("web",)),
+        (words.channel, ("web", "api")),
         (words.seconds, ("decode", "gate", "network")),
         (words.threshold, ("malignant", "uncertain")),
         (words.confirmed_by, ("histo", "follow_up", "consensus", "confocal", "")),
     ):
         assert all(say(code) != code for code in codes), say
         assert say("a code of a later version") == "a code of a later version"
+
+
+def test_the_title_of_ones_own_label_set_may_hold_any_character(
+    admin: FlaskClient, fill: Callable[..., None], config: Config
+) -> None:
+    kinds = [f'[[class]]\ncode = "{c}"\nname = "{c}"\nstatus = "benign"\ndescription = "{c}"\n' for c in ("a", "b")]
+    config.label_sets.mkdir(parents=True)
+    (config.label_sets / "own.toml").write_text("title = '99 % <b>\"%(x)s'\n" + "".join(kinds), encoding="utf-8")
+    fill(1, label_set="own", predicted="a", probabilities={"a": 0.9, "b": 0.1})
+    for path in ("/admin/history", "/admin/screenings/1"):
+        assert "99 % &lt;b&gt;&#34;%(x)s" in admin.get(path).text
+
+
+def test_photos_of_a_deletion_cut_short_are_not_shown(
+    admin: FlaskClient, fill: Callable[..., None], app: Flask
+) -> None:
+    fill(1)
+    with app.app_context():
+        name = get_photos().keep(np.zeros((64, 64, 3), np.uint8))
+        with write_transaction() as session:
+            session.add(PhotoRow(screening_id=1, position=1, name=name, sha256="0" * 64, width=64, height=64))
+    assert admin.get("/admin/photos/1").status_code == 200
+    with app.app_context(), write_transaction() as session:
+        session.get_one(ScreeningRow, 1).deleted_at = NOON
+    assert admin.get("/admin/photos/1").status_code == 404
 
 
 def test_case_speaks_german(admin: FlaskClient, fill: Callable[..., None]) -> None:

@@ -80,6 +80,6 @@ def heatmap(photo_id: int) -> ResponseReturnValue:
 
 def _find_photo(photo_id: int) -> PhotoRow:
     found = db.session.get(PhotoRow, photo_id)
-    if found is None:
+    if found is None or found.screening.deleted_at is not None:  # a deletion that was cut short still has its files
         abort(404)
     return found

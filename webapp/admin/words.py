@@ -121,7 +121,7 @@ def failure(code: str) -> str:
 
 def channel(code: str) -> str:
     """Where the photos came from."""
-    words = {"web": _("Web page")}
+    words = {"web": _("Web page"), "api": "API"}
     return words.get(code, code)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import ImageFault
-from ml.labels import Label, Status
+from ml.labels import Label, Status, Taxonomy
 from webapp.i18n import gettext as _
 from webapp.i18n import number, percent
 
@@ -249,3 +249,9 @@ def class_name(label: Label) -> str:
 def class_description(label: Label) -> str:
     """What a class is, in the visitor's language."""
     return _(label.description)
+
+
+def label_set_title(taxonomy: Taxonomy) -> str:
+    """The title of a label set in the visitor's language. A user's own may hold any character: it is escaped here as
+    elsewhere, which a template's own `_()` would not do."""
+    return _(taxonomy.title)
