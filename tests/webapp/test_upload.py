@@ -21,6 +21,7 @@ from ml.images import decode, dimensions
 from ml.screen import MAX_PHOTOS, Screener
 from tests.webapp.forms import form_token
 from webapp.config import PHOTOS_PER_SCREENING, PROJECT_FOLDER, Config
+from webapp.database import write_transaction
 from webapp.models.screening import ScreeningRow, token_hash
 
 Upload = Callable[..., TestResponse]
@@ -96,6 +97,20 @@ def test_three_photos_make_one_result(client: FlaskClient, upload: Upload, photo
     for position in (1, 2, 3):
         assert client.get(f"{answer.location}/photos/{position}").mimetype == "image/jpeg"
     assert client.get(f"{answer.location}/photos/4").status_code == 404
+
+
+def test_only_a_photo_that_does_not_count_is_said_to_be_left_out(
+    app: Flask, client: FlaskClient, upload: Upload, photo: Photo
+) -> None:
+    blank = encoded(np.full((300, 400, 3), 120, np.uint8), "PNG")
+    location = upload(photo("mel", 1), blank).location
+    assert re.findall(r"Photo (\d) was left out", client.get(location).text) == ["2"]
+    with app.app_context(), write_transaction() as session:  # as ANSWER_NOT_DERMATOSCOPIC leaves it
+        row = session.get_one(ScreeningRow, 1)
+        caution = {"verdict": "not_dermatoscopic", "reason": "not_dermatoscopic", "tip": None}
+        row.gate = {**(row.gate or {}), **caution}
+        row.photos[0].answer = {**(row.photos[0].answer or {}), "gate": row.gate}
+    assert re.findall(r"Photo (\d) was left out", client.get(location).text) == ["2"]
 
 
 def test_camera_field_counts_as_a_photo(post: Callable[..., TestResponse], photo: Photo) -> None:
