@@ -108,6 +108,17 @@ def test_names_versions_and_paths_are_found(tiny_bundle: Bundle, tmp_path: Path)
     assert find_bundle(str(tiny_bundle.path), tmp_path) == tiny_bundle.path
 
 
+def test_a_shipped_model_is_found_without_reading_its_weights(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "shipped" / "own")
+    (tmp_path / "shipped" / "own" / WEIGHTS).unlink()
+    monkeypatch.setattr("ml.bundle.PRETRAINED_FOLDER", tmp_path / "shipped")
+    assert find_bundle(f"own@{tiny_bundle.card.version}", tmp_path) == tmp_path / "shipped" / "own"
+    with pytest.raises(BundleError, match="There is no model"):
+        find_bundle("own@another", tmp_path)
+
+
 @pytest.mark.parametrize("reference", ["nothing", "own@3", "../own", "", ".hidden", "/etc"])
 def test_an_unknown_model_is_one_sentence(reference: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="There is no model"):

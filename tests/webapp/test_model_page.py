@@ -82,6 +82,18 @@ def test_an_evaluation_of_other_files_or_splits_is_not_shown(
     assert 'data-figures="validation"' in visit(load_bundle(tmp_path / "bundle")).text
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"split": "test"}', '{"split": "test", "bundle": null}'])
+def test_a_damaged_evaluation_is_none(
+    visit: Callable[..., Any], tiny_bundle: Bundle, tmp_path: Path, content: str
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
+    (tmp_path / "bundle" / "evaluation").mkdir(exist_ok=True)
+    (tmp_path / "bundle" / "evaluation" / "metrics.json").write_text(content, encoding="utf-8")
+    answer = visit(load_bundle(tmp_path / "bundle"))
+    assert answer.status_code == 200
+    assert 'data-figures="validation"' in answer.text
+
+
 def test_an_answer_links_to_the_model_that_gave_it(
     upload: Callable[..., Any], client: FlaskClient, photo: Callable[..., bytes], tiny_bundle: Bundle
 ) -> None:

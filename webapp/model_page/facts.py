@@ -160,10 +160,15 @@ def _modified(path: Path) -> int:
 def _read(path: Path, card_time: int, evaluation_time: int) -> Model:
     """Read again where a file was written anew. An evaluation that is not of exactly these files is left out."""
     card = Card.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
-    evaluation = None
-    if evaluation_time:
-        found = json.loads((path / EVALUATION).read_text(encoding="utf-8"))
-        digest = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
-        if found.get("split") == "test" and found.get("bundle", {}).get("sha256") == digest:
-            evaluation = found
+    digest = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
+    evaluation = _read_evaluation(path / EVALUATION, digest) if evaluation_time else None
     return Model(card, load_taxonomy(card.label_set), evaluation)
+
+
+def _read_evaluation(file: Path, digest: str) -> Mapping[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        fits = found["split"] == "test" and found["bundle"]["sha256"] == digest
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # damaged: the model is shown as one without an evaluation
+    return found if fits else None
