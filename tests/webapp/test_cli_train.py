@@ -79,3 +79,11 @@ def test_what_cannot_be_trained_is_one_sentence(
     assert result.exit_code == 1
     assert complaint in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", "a@1", ""])
+def test_a_name_is_that_of_a_folder(app: Flask, name: str) -> None:
+    for command in (["train"], ["ensemble", "one", "two"]):
+        result = app.test_cli_runner().invoke(args=[*command, "--data", "nowhere", "--out", name])
+        assert result.exit_code == 2
+        assert "begin with a letter or digit" in result.output

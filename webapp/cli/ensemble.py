@@ -8,12 +8,13 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from ml.errors import MLError
+from webapp.cli.train import checked_name
 
 
 @click.command("ensemble")
 @click.argument("members", nargs=-1, required=True, metavar="BUNDLE BUNDLE...")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of all the members.")
-@click.option("--out", "name", required=True, help="Name of the new bundle.")
+@click.option("--out", "name", required=True, callback=checked_name, help="Name of the new bundle.")
 @click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
 @click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
 @with_appcontext
