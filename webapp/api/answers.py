@@ -27,7 +27,7 @@ def screening_body(row: ScreeningRow, token: str, language: str) -> dict[str, An
         "photos": [
             {
                 **Screening.from_dict(photo.answer).to_dict(),
-                "links": {"heatmap": _heatmap_link(token, photo.position) if photo.answer["predicted"] else None},
+                "links": {"heatmap": _heatmap_link(token, photo.position) if photo.heatmap else None},
             }
             for photo in row.photos
             if done and photo.answer

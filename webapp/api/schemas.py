@@ -100,7 +100,9 @@ def all_schemas() -> dict[str, Schema]:
     """Every schema by its name."""
     text, number = {"type": "string"}, {"type": "number"}
     screening = schema_of_dataclass(Screening, SCREENING_FIELDS)
-    heatmap = nullable(URI, description="A PNG of what raised the named class; null where the photo was refused.")
+    heatmap = nullable(
+        URI, description="A PNG of what raised the named class; null where there is none, as for refused photos."
+    )
     return {
         "Screening": {**screening, "description": "The answer to one photo, or to all photos of one lesion."},
         "Gate": schema_of_dataclass(Gate, GATE_FIELDS),
