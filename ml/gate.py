@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ml.calibration import softmax
-from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores
+from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores, spare_room
 from ml.gate_texture import texture
 from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
 
@@ -148,8 +148,8 @@ def fit_gate(
 
     `training` and `validation` are usable pictures; `qualities` the quality scores of training pictures; `others`
     pictures by kind ('not_skin', 'not_dermatoscopic'), possibly none. The limits of head and novelty are set where
-    they refuse the shares `REFUSED` of the validation pictures. `frame` (`mean` and `deviation` [D], `components`
-    [K, D]) is kept where given, else fitted to the training pictures.
+    they refuse the shares `REFUSED` of the validation pictures, the latter with room where those are few. `frame`
+    (`mean` and `deviation` [D], `components` [K, D]) is kept where given, else fitted to the training pictures.
     """
     arrays = dict(frame or fit_frame(training.features))
     unit = standardise(arrays, training.features)
@@ -161,7 +161,7 @@ def fit_gate(
     novelty = neighbour_distance(standardise(arrays, validation.features) @ arrays["components"].T, arrays["bank"])
     usable = kind_probabilities(arrays, validation)[:, 0]
     limits = {
-        "novelty": float(np.quantile(novelty, 1 - REFUSED["novelty"])),
+        "novelty": float(np.quantile(novelty, 1 - REFUSED["novelty"])) * (1 + spare_room(len(novelty))),
         USABLE: min(MOST_ASKED, float(np.quantile(usable, REFUSED[USABLE]))) if others else 0.0,
         **quality_limits(qualities),
     }

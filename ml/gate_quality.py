@@ -26,6 +26,8 @@ that people rated for their hair has."""
 QUALITY_QUANTILE = 0.003
 QUALITY_MARGIN = 0.15
 NOISE_MARGIN = 0.25
+FEW = 5.0
+"""Pictures by whose share of all a bound is widened: the extremes of few pictures lie well inside those to come."""
 LIT = 30.0
 """Luma, in grey levels, over which a pixel counts for the colour of the light."""
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -114,16 +116,23 @@ def hint(scores: Mapping[str, float]) -> str | None:
 
 
 def quality_limits(qualities: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Bounds of the scores of usable photos: quantiles of the training pictures, for some with room beyond."""
+    """Bounds of the scores of usable photos: quantiles of the training pictures, with room beyond for some, and more of
+    it above where the pictures are few."""
     names = ("brightness", "sharpness", "steadiness", "yellowness")
     values = {name: np.array([scores[name] for scores in qualities]) for name in names}
     low = {name: float(np.quantile(found, QUALITY_QUANTILE)) for name, found in values.items()}
     high = {name: float(np.quantile(found, 1 - QUALITY_QUANTILE)) for name, found in values.items()}
+    room = spare_room(len(qualities))
     return {
         "brightness_low": low["brightness"] * (1 - QUALITY_MARGIN),
         "brightness_high": min(250.0, high["brightness"] + 10.0),
         "sharpness": low["sharpness"] * (1 - QUALITY_MARGIN),
-        "noise": high["sharpness"] * (1 + NOISE_MARGIN),
+        "noise": high["sharpness"] * (1 + NOISE_MARGIN + room),
         "steadiness": low["steadiness"],
-        "yellowness": high["yellowness"],
+        "yellowness": high["yellowness"] + room,
     }
+
+
+def spare_room(count: int) -> float:
+    """By what share a bound that was fitted on `count` pictures is widened: next to nothing for a thousand."""
+    return FEW / max(count, 1)

@@ -190,7 +190,7 @@ def test_by_keyboard_alone(open_page: Opener, photo: Photo) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/results/*")
-    page.locator("summary").focus()
+    page.get_by_text("Delete photo and result").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -15,7 +15,7 @@ from ml.gate import is_held_out
 from ml.screen import Screener
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
-from ml.training.gate_fit import sample
+from ml.training.gate_fit import bundle_features, fit_network_gate, sample
 from ml.training.gate_refit import FRAME, refit_gate
 from ml.training.negatives import generated
 from tests.ml.tiny import TINY, run
@@ -56,12 +56,15 @@ def test_pictures_kept_from_the_fit_are_counted(refitted: Bundle, negatives: Pat
 
 
 def test_an_ensembles_new_gate_is_that_of_its_first_network(
-    tiny_bundle: Bundle, refitted: Bundle, drawn_data: Path, negatives: Path, tmp_path: Path
+    tiny_bundle: Bundle, drawn_data: Path, negatives: Path, tmp_path: Path
 ) -> None:
     members = [tiny_bundle, run(replace(TINY, image_size=48, epochs=1), drawn_data, tmp_path / "other")]
     ensemble = make_ensemble(members, drawn_data, tmp_path / "both" / "1", OperatingPoints(), progress=False)
     new = load_bundle(refit_gate(ensemble, drawn_data, negatives, tmp_path / "both" / "2").path)
-    for name, values in refitted.gate_arrays().items():
+    frame = {name: ensemble.gate_arrays()[name] for name in FRAME}
+    first = bundle_features(ensemble.member(0))
+    alone, _ = fit_network_gate(first, load_dataset(drawn_data), negatives, seed=0, frame=frame)
+    for name, values in alone.items():
         assert np.allclose(new.gate_arrays()[name], values, atol=1e-3)
     assert new.member(0).card.gate == new.card.gate
     other = ensemble.member(1).gate_arrays()
