@@ -19,7 +19,7 @@ from ml.files import sha256_file, write_bytes, write_json
 from ml.transforms.serving import VIEWS
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
-DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-efficientnet-b4"
+DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-ensemble"
 """The model that answers where none is chosen: the shipped one, whatever has been trained since."""
 
 WEIGHTS = "weights.safetensors"
