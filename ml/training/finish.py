@@ -105,10 +105,12 @@ def _public(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _lineage(config: TrainingConfig) -> tuple[dict[str, Any], ...]:
-    """The instalments before this one, oldest first: name, version, settings, progress and data of each."""
-    path = Path(config.weights)
-    if not is_bundle(path):
-        return ()
-    card = load_bundle(path).card
-    entry = {"name": card.name, "version": card.version, "training": card.training, "data": card.data}
-    return (*card.lineage, entry)
+    """The instalments before this one, oldest first, then the teacher with its own: name, version, settings, progress
+    and data of each. What a teacher learnt from had a part in the weights too."""
+    found: list[dict[str, Any]] = []
+    for path in (Path(config.weights), Path(config.teacher or "")):
+        if is_bundle(path):
+            card = load_bundle(path).networks()[0].card
+            entry = {"name": card.name, "version": card.version, "training": card.training, "data": card.data}
+            found += [*card.lineage, entry]
+    return tuple(found)

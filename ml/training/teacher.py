@@ -13,12 +13,17 @@ from ml.training.normaliser import Normaliser
 
 
 class Teacher:
-    """Gives logits for the very views that the student sees; fixed, never trained."""
+    """Gives logits for the very views that the student sees; fixed, never trained.
+
+    Raises TrainingError for a bundle of other classes, or of several networks.
+    """
 
     def __init__(self, bundle: Bundle, classes: tuple[str, ...], student: Normaliser):
         card = bundle.card
         if card.classes != classes:
             raise TrainingError(f"The teacher {card.name} has other classes than this run.")
+        if card.members:
+            raise TrainingError(f"The teacher {card.name} is an ensemble; give one network as the teacher.")
         self.size = card.image_size
         self.network = build_model(card.architecture, len(classes), card.image_size)
         self.network.load_state_dict(load_state(bundle), strict=True)

@@ -19,7 +19,8 @@ CONTAINERS = ("state_dict", "model_state_dict", "model")
 def warm_start(network: Network, architecture: str, weights: str) -> str:
     """Fill the network from `weights`: 'imagenet', 'none', or the path of a torch or safetensors file or a bundle.
 
-    A bundle gives everything, or the backbone alone where its classes differ. Returns one sentence for the log.
+    A bundle gives everything, or the backbone alone where its classes differ; an ensemble gives its first network.
+    Returns one sentence for the log.
     Raises TrainingError where nothing fits or a download is not possible, BundleError for a damaged bundle.
     """
     if weights == "none":
@@ -36,7 +37,7 @@ def warm_start(network: Network, architecture: str, weights: str) -> str:
 
 
 def _from_bundle(network: Network, architecture: str, path: Path) -> str:
-    bundle = load_bundle(path)
+    bundle = load_bundle(path).networks()[0]
     if bundle.card.architecture != architecture:
         raise TrainingError(
             f"The bundle {bundle.card.name} is a {bundle.card.architecture}; it cannot start a {architecture}."

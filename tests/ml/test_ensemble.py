@@ -5,15 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from ml.architectures import build_model
 from ml.bundle import Bundle, load_bundle, save_bundle
 from ml.data.drawn import draw_lesion
 from ml.errors import BundleError, TrainingError
 from ml.predict import Classifier
+from ml.runtime import load_state
 from ml.screen import Screener
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
+from ml.training.warm_start import warm_start
 from tests.ml.tiny import TINY, run
 
 
@@ -95,3 +99,16 @@ def test_it_is_a_bundle_like_any_other(ensemble: Bundle) -> None:
     assert again.card == ensemble.card
     assert len(again.networks()) == 2
     assert (again.path / "cases.safetensors").is_file()
+
+
+def test_its_first_network_starts_another_run_and_none_of_it_teaches(
+    ensemble: Bundle, drawn_data: Path, tmp_path: Path
+) -> None:
+    network = build_model(ensemble.card.architecture, len(ensemble.card.classes), ensemble.card.image_size)
+    assert "20 of 20 tensors" in warm_start(network, ensemble.card.architecture, str(ensemble.path))
+    first = load_state(ensemble.member(0))
+    assert all(torch.equal(value, first[name]) for name, value in network.state_dict().items())
+    started = run(replace(TINY, weights=str(ensemble.path), epochs=1), drawn_data, tmp_path)
+    assert [entry["name"] for entry in started.card.lineage] == [ensemble.card.members[0]["name"]]
+    with pytest.raises(TrainingError, match="is an ensemble"):
+        run(replace(TINY, teacher=str(ensemble.path)), drawn_data, tmp_path / "taught")

@@ -161,6 +161,8 @@ def test_mixup_and_a_teacher_take_part(tiny_bundle: Bundle, drawn_data: Path, tm
         other = run(replace(TINY, **change), drawn_data, tmp_path / name)
         first, second = (load_file(bundle.path / WEIGHTS) for bundle in (plain, other))
         assert not torch.equal(first["head.3.weight"], second["head.3.weight"]), name
+        taught = [entry["name"] for entry in other.card.lineage]
+        assert taught == (["tiny"] if name == "teacher" else []), "what a teacher learnt from has a part in the weights"
 
 
 def test_a_run_goes_on_from_what_it_started_from(tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> None:
