@@ -63,9 +63,9 @@ class Judged:
 def judge_pictures(screener: Screener, folders: Sequence[Path], *, seed: int, progress: bool) -> tuple[Judged, ...]:
     """The gate's verdict on every picture of the folders that counts, and on generated ones.
 
-    A folder that has `not_skin/` or `clinical_photos/` is read as the gate's fit reads it, and nothing else in it; of
-    any other folder each subfolder is a type of ordinary photos of skin. Raises DatasetError for a folder without
-    pictures.
+    A folder that has `not_skin/` or `clinical_photos/`, or is one of them, is read as the gate's fit reads it, and
+    nothing else in it; of any other folder each subfolder is a type of ordinary photos of skin. Raises DatasetError for
+    a folder without pictures.
     """
     judged: list[Judged] = []
     # A gate that was fitted on no other photos of skin takes them as what its model was made for.
@@ -132,7 +132,10 @@ def _judge(screener: Screener, shown: Sequence[Shown]) -> list[Judged]:
 
 def _pictures(folder: Path, skin: str) -> Iterator[tuple[str, str, str, Path]]:
     """(kind, type, right verdict, path) of each picture of a folder that counts; `skin` is right for photos of skin."""
-    fitted = [name for name in FITTED if (folder / name).is_dir()]
+    if folder.name in FITTED:  # one of the two by itself: its pictures are those of the fit all the same
+        folder, fitted = folder.parent, [folder.name]
+    else:
+        fitted = [name for name in FITTED if (folder / name).is_dir()]
     kinds = fitted or [folder.name]
     found = 0
     for kind in kinds:

@@ -33,6 +33,8 @@ def test_only_pictures_that_no_gate_was_fitted_on_count(screener: Screener, lesi
     held = [name for name in sorted(names) if is_held_out(name)]
     assert 0 < len(held) < len(names)
     assert given == [("not_skin", name) for name in held] + [("clinical_photos", name) for name in held]
+    alone = judge_pictures(screener, [tmp_path / "not_skin"], seed=0, progress=False)
+    assert [item.shown.name for item in alone if item.shown.kind == "not_skin"] == held, "given by itself, too"
     assert {item.shown.right for item in judged if item.shown.kind == "clinical_photos"} == {right_for_skin(screener)}
 
 
