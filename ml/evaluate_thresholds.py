@@ -66,12 +66,13 @@ def status_figures(predictions: Predictions, weights: Floats) -> dict[str, Float
     truth = predictions.malignant
     alarm, cleared = predictions.has_status(Status.MALIGNANT), predictions.has_status(Status.BENIGN)
     shown = alarm | predictions.has_status(Status.UNCERTAIN)
+    answered = ~predictions.has_status(Status.REFUSED)
     return {
         "malignant_sensitivity": metrics.sensitivity(truth, alarm, weights),
         # A refused image was not cleared, so it does not count as a correct "not malignant".
-        "malignant_specificity": metrics.sensitivity(~truth, cleared | (shown & ~alarm), weights),
+        "malignant_specificity": metrics.sensitivity(~truth, answered & ~alarm, weights),
         "malignant_or_uncertain_sensitivity": metrics.sensitivity(truth, shown, weights),
-        "malignant_or_uncertain_specificity": metrics.sensitivity(~truth, cleared, weights),
+        "malignant_or_uncertain_specificity": metrics.sensitivity(~truth, answered & ~shown, weights),
         "malignant_predictive_value": metrics.sensitivity(alarm, truth, weights),
         "benign_predictive_value": metrics.sensitivity(cleared, ~truth, weights),
     }

@@ -11,6 +11,7 @@ from ml.bundle import Bundle
 from ml.calibration import named_class
 from ml.errors import BundleError
 from ml.gate import GateModel
+from ml.gate_quality import fault
 from ml.labels import Status
 from ml.predict import Classifier, Prediction
 from ml.screening import NOT_DERMATOSCOPIC, USABLE, Evidence, Gate, Screening, decide_status
@@ -23,8 +24,8 @@ SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, 
 class Screener:
     """One bundle, ready to answer; safe to share between threads.
 
-    With `answer_not_dermatoscopic` such photos are answered all the same; their gate still says what they are, for
-    whoever shows the answer to say so.
+    With `answer_not_dermatoscopic` such photos are answered all the same, unless their quality is poor too; their gate
+    still says what they are, for whoever shows the answer to say so.
     """
 
     def __init__(self, bundle: Bundle, device: str = "cpu", *, answer_not_dermatoscopic: bool = False):
@@ -50,7 +51,7 @@ class Screener:
             raise ValueError(f"one to {MAX_PHOTOS} photos, not {len(photos)}")
         pairs = self._screened(photos, heatmaps=True)
         views, evidence = tuple(view for view, _ in pairs), tuple(found for _, found in pairs)
-        answered = [view for view in views if view.gate.verdict in self._answered]
+        answered = [view for view in views if view.predicted is not None]
         usable = [view for view in answered if view.gate.verdict == USABLE] or answered
         seconds = {name: round(sum(view.seconds[name] for view in views), 4) for name in views[0].seconds}
         if len(usable) < 2:
@@ -109,7 +110,8 @@ class Screener:
             model={"name": card.name, "version": card.version},
             seconds={"decode": 0.0, "gate": 0.0, "network": 0.0},
         )
-        if gate.verdict not in self._answered:
+        # An ordinary photo is named as such before its quality is spoken of, so that has to be asked for here.
+        if gate.verdict not in self._answered or (gate.verdict != USABLE and fault(gate.scores, self._gate.limits)):
             return empty
         index = int(named_class(probabilities[None], np.asarray(card.class_priors), card.prior_power)[0])
         risk = float(probabilities[list(taxonomy.malignant)].sum()) if taxonomy.malignant else None

@@ -87,15 +87,18 @@ def decide_status(taxonomy: Taxonomy, named: int, risk: float | None, thresholds
     """The status of an answered photo: a decision about `risk` (malignant risk, 0..1), not about the top class.
 
     `named` is the index of the class that the model names; `thresholds` has `malignant` and `uncertain`. A label set
-    without malignant classes has neither risk nor thresholds: there the status is that of the named class.
+    without malignant classes has neither risk nor thresholds: there the status is that of the named class. Where it has
+    both, a low risk is `benign`, or `infectious` where that is what the named class is.
     """
     if risk is None or thresholds is None:
         return taxonomy.labels[named].status
     if risk >= thresholds["malignant"]:
         return Status.MALIGNANT
     # A class named malignant is never called benign, however low its probability.
-    low = risk < thresholds["uncertain"] and named not in taxonomy.malignant
-    return Status.BENIGN if low else Status.UNCERTAIN
+    if risk >= thresholds["uncertain"] or named in taxonomy.malignant:
+        return Status.UNCERTAIN
+    infectious = taxonomy.labels[named].status is Status.INFECTIOUS
+    return Status.INFECTIOUS if infectious else Status.BENIGN
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import pytest
 
 from ml.bundle import Bundle
 from ml.gate import GateModel
-from ml.labels import Status
+from ml.labels import Label, Status, Taxonomy
 from ml.predict import HEATMAP_SIDE
 from ml.screen import SEVERITY, Screener
-from ml.screening import USABLE, Gate, Screening
+from ml.screening import USABLE, Gate, Screening, decide_status
 
 Draw = Callable[..., np.ndarray]
 MALIGNANT = ("akiec", "bcc", "mel")
@@ -76,6 +76,15 @@ def test_a_class_named_malignant_is_never_called_benign(tiny_bundle: Bundle) -> 
     )
     answer = screener._answer(np.array([0.0, 0.0, 0.0, 0.0, 0.2, 0.8, 0.0]), Gate(USABLE))
     assert (answer.predicted, answer.status) == ("mel", Status.UNCERTAIN)
+
+
+def test_an_infectious_class_at_low_risk_is_not_called_benign() -> None:
+    kinds = ((Status.MALIGNANT, "mel"), (Status.INFECTIOUS, "mpox"), (Status.BENIGN, "nv"), (Status.HEALTHY, "skin"))
+    taxonomy = Taxonomy("mixed", "Mixed", tuple(Label(code, code, status, code) for status, code in kinds))
+    levels = {"malignant": 0.6, "uncertain": 0.2}
+    told = [decide_status(taxonomy, named, 0.1, levels) for named in range(4)]
+    assert told == [Status.UNCERTAIN, Status.INFECTIOUS, Status.BENIGN, Status.BENIGN]
+    assert decide_status(taxonomy, 1, 0.3, levels) is Status.UNCERTAIN
 
 
 def test_a_refused_photo_has_no_class(screener: Screener) -> None:
@@ -204,7 +213,7 @@ def test_views_with_a_caution_count_only_where_none_is_clear(
     clear, doubtful = usable[0][0], usable[-1][0][:-8]
 
     def judge(self: GateModel, photo: np.ndarray, features: np.ndarray) -> Gate:
-        caution = Gate.refused("not_dermatoscopic", "not_dermatoscopic", {})
+        caution = Gate.refused("not_dermatoscopic", "not_dermatoscopic", usable[0][1].gate.scores)
         return caution if photo.shape == doubtful.shape else Gate(USABLE)
 
     monkeypatch.setattr(GateModel, "judge", judge)
@@ -228,11 +237,17 @@ def test_a_batch_answers_as_single_photos_do(screener: Screener, usable: list[tu
     assert alone.probabilities == pytest.approx(usable[0][1].probabilities, abs=1e-4)
 
 
-def test_photos_that_are_not_dermatoscopic_are_answered_only_on_request(tiny_bundle: Bundle) -> None:
-    gate = Gate.refused("not_dermatoscopic", "not_dermatoscopic", {})
+def test_photos_that_are_not_dermatoscopic_are_answered_only_on_request(
+    tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]]
+) -> None:
+    scores = usable[0][1].gate.scores
+    gate = Gate.refused("not_dermatoscopic", "not_dermatoscopic", scores)
     probabilities = np.full(7, 1 / 7)
     assert Screener(tiny_bundle)._answer(probabilities, gate).status is Status.REFUSED
-    answer = Screener(tiny_bundle, answer_not_dermatoscopic=True)._answer(probabilities, gate)
+    asked = Screener(tiny_bundle, answer_not_dermatoscopic=True)
+    dark = replace(gate, scores={**scores, "brightness": 0.0})
+    assert asked._answer(probabilities, dark).status is Status.REFUSED, "its quality counts all the same"
+    answer = asked._answer(probabilities, gate)
     assert answer.predicted is not None
     assert answer.gate == gate, "the caution stays"
 

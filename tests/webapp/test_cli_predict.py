@@ -76,7 +76,7 @@ def test_a_line_has_the_fields_of_a_screening(invoke: Invoke, photos: Path, draw
     for line in found:
         assert set(line) == FIELDS
         assert line["error"] is None
-        assert set(line["gate"]) == {"verdict", "reason", "tip", "scores"}
+        assert set(line["gate"]) == {"verdict", "reason", "tip", "limit", "scores"}
         assert line["seconds"]["decode"] > 0
         if line["status"] == "refused":
             assert line["predicted"] is line["probabilities"] is line["malignant_risk"] is None
@@ -111,7 +111,15 @@ def test_what_is_not_there_is_a_line_too(invoke: Invoke, photos: Path, tmp_path:
 def test_the_setting_decides_on_ordinary_photos(
     config: Config, make_app: Callable[[Config], Flask], photos: Path, answered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ordinary = Gate.refused(NOT_DERMATOSCOPIC, NOT_DERMATOSCOPIC, {})
+    good = {
+        "short_side": 300.0,
+        "brightness": 150.0,
+        "sharpness": 0.3,
+        "steadiness": 0.3,
+        "yellowness": 0.0,
+        "hair": 0.0,
+    }
+    ordinary = Gate.refused(NOT_DERMATOSCOPIC, NOT_DERMATOSCOPIC, good)
     monkeypatch.setattr(GateModel, "judge", lambda *_: ordinary)
     runner = make_app(replace(config, answer_not_dermatoscopic=answered)).test_cli_runner()
     (line,) = lines(runner.invoke(predict_command, [str(photos / "a.png"), "--format", "jsonl"]))
