@@ -31,5 +31,6 @@ def licence(data: Mapping[str, Any]) -> str:
 
 def limits(data: Mapping[str, Any], *, malignant: bool) -> tuple[str, ...]:
     """What the model cannot do; `malignant` says whether any of its classes is."""
-    dermatoscopic = DERMATOSCOPIC_LIMITS if data.get("source_format") in DERMATOSCOPIC_SOURCES else ()
+    formats = str(data.get("source_format")).split("+")  # merged sources have several
+    dermatoscopic = DERMATOSCOPIC_LIMITS if set(formats) <= set(DERMATOSCOPIC_SOURCES) else ()
     return (*LIMITS, *dermatoscopic, *(MALIGNANT_LIMITS if malignant else ()))
