@@ -3,7 +3,8 @@
     python docs/update_figures.py            rewrite the documents
     python docs/update_figures.py --check    change nothing; exit with 1, naming the document, where one is out of step
 
-The figures come from `evaluation/metrics.json` of each bundle in `ml/pretrained/`, as `flask evaluate` wrote it. In a
+The figures come from `evaluation/metrics.json` of each bundle in `ml/pretrained/`, as `flask evaluate` wrote it, and
+from `member-K.json` beside it, which is what `flask evaluate --member K` wrote as metrics.json. In a
 document they stand between `<!-- figures -->` and `<!-- /figures -->`; nothing else is touched.
 """
 
@@ -65,6 +66,21 @@ def headline_table(metrics: Mapping[str, Any]) -> str:
         if value is not None:
             bounds = metrics["intervals"].get(interval, (None, None))
             lines.append(f"| {label} | {shown(value, percent)} | {shown_interval(bounds, percent)} |")
+    return "\n".join(lines) + "\n"
+
+
+def members_table(name: str) -> str:
+    """The headline figures of each network of a shipped ensemble by itself; empty where none was evaluated so."""
+    files = sorted((PRETRAINED / name / "evaluation").glob("member-*.json"))
+    members = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    if not members:
+        return ""
+    titles = [f"`{metrics['bundle']['name']}` by itself | 95 % interval" for metrics in members]
+    lines = [f"| On the test split | {' | '.join(titles)} |", "|---" * (2 * len(members) + 1) + "|"]
+    columns = [headline_table(metrics).splitlines()[2:] for metrics in members]
+    for rows in zip(*columns, strict=True):
+        label = rows[0].split(" | ")[0]
+        lines.append(f"{label} | {' | '.join(row.split(' | ', 1)[1].removesuffix(' |') for row in rows)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -218,6 +234,7 @@ def figures(*, classes: bool) -> str:
         )
         tables = [headline_table(metrics)]
         if classes:
+            tables.append(members_table(name))
             further = (told_table, class_table, calibration_table, points_table, gate_table, heatmap_table)
             tables += [table(metrics) for table in further]
         blocks.append(block + "\n".join(filter(None, tables)))
