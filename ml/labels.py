@@ -3,6 +3,7 @@
 `taxonomies/*.toml` are shipped; `use_own_label_sets` adds the folder that holds a user's.
 """
 
+import logging
 import re
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import DatasetError
+
+log = logging.getLogger(__name__)
 
 TAXONOMY_FOLDER = Path(__file__).parent / "taxonomies"
 _SET_FIELDS = ("title", "class", "derived_from")
@@ -113,12 +116,19 @@ def load_taxonomy(name_or_path: str) -> Taxonomy:
 
     Raises DatasetError, saying what is wrong and where, for an unknown name or a file that is not a label set.
     """
+    path, table = _read(name_or_path)
+    labels = _parse_labels(path, table)
+    derived = _parse_derived(path, table.get("derived_from", {}), {label.code for label in labels})
+    return Taxonomy(name=path.stem, title=table.get("title", path.stem), labels=labels, derived=derived)
+
+
+def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
     if name_or_path.endswith(".toml"):
         path = Path(name_or_path)
     else:
         path = next((path for folder in _folders() if (path := folder / f"{name_or_path}.toml").is_file()), Path())
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         known = ", ".join(taxonomy_names())
         raise DatasetError(
@@ -126,10 +136,23 @@ def load_taxonomy(name_or_path: str) -> Taxonomy:
         ) from error
     except ValueError as error:
         raise DatasetError(f"No readable label set in {path.name}: {error}. Mend that place.") from error
-    return _parse(path, table)
 
 
-def _parse(path: Path, table: dict[str, Any]) -> Taxonomy:
+def readable_taxonomies() -> dict[str, Taxonomy]:
+    """The label sets of `taxonomy_names` by name. One that cannot be read is left out, and the log says why."""
+    return {name: found for name in taxonomy_names() if (found := find_taxonomy(name))}
+
+
+def find_taxonomy(name: str) -> Taxonomy | None:
+    """The label set of this name; None where it cannot be read (any more), and the log says why."""
+    try:
+        return load_taxonomy(name)
+    except DatasetError as error:
+        log.warning("left out: %s", error)
+        return None
+
+
+def _parse_labels(path: Path, table: dict[str, Any]) -> tuple[Label, ...]:
     where = f"Label set {path.name}"
     if not _NAME.fullmatch(path.stem):
         raise DatasetError(f"{where}: its file name becomes its name; use letters, digits, '-' and '_' alone.")
@@ -148,8 +171,7 @@ def _parse(path: Path, table: dict[str, Any]) -> Taxonomy:
                 raise DatasetError(
                     f"{where}: '{name}' is named twice, in class {first} and class {number}; rename one."
                 )
-    derived = _parse_derived(where, table.get("derived_from", {}), {label.code for label in labels})
-    return Taxonomy(name=path.stem, title=title, labels=labels, derived=derived)
+    return labels
 
 
 def _names_of(label: Label) -> set[str]:
@@ -180,8 +202,9 @@ def _parse_label(where: str, entry: Any) -> Label:
     return Label(entry["code"], entry["name"], Status(entry["status"]), entry["description"], tuple(also))
 
 
-def _parse_derived(where: str, table: Any, codes: set[str]) -> dict[str, str]:
+def _parse_derived(path: Path, table: Any, codes: set[str]) -> dict[str, str]:
     """`[derived_from.BASE]` tables, each with BASE's class codes = own class codes, as names to own codes."""
+    where = f"Label set {path.name}"
     derived: dict[str, str] = {}
     for base, mapping in table.items() if isinstance(table, dict) else [("", None)]:
         place = f"{where}, [derived_from.{base}]"
@@ -189,12 +212,13 @@ def _parse_derived(where: str, table: Any, codes: set[str]) -> dict[str, str]:
             raise DatasetError(f"{where}: write derived_from as tables, such as [derived_from.mpox].")
         if base not in taxonomy_names():
             raise DatasetError(f"{place}: there is no label set '{base}'; known ones: {', '.join(taxonomy_names())}.")
-        origin = load_taxonomy(base)
-        if unknown := [code for code in mapping if code not in origin.codes]:
-            raise DatasetError(f"{place}: {', '.join(unknown)} is not a class of {base} ({', '.join(origin.codes)}).")
+        origin = _parse_labels(*_read(base))  # not what it is derived from in turn: that may lead round in a circle
+        codes_of_base = [label.code for label in origin]
+        if unknown := [code for code in mapping if code not in codes_of_base]:
+            raise DatasetError(f"{place}: {', '.join(unknown)} is not a class of {base} ({', '.join(codes_of_base)}).")
         if wrong := [str(own) for own in mapping.values() if own not in codes]:
             raise DatasetError(f"{place}: {', '.join(wrong)} is not a class of this label set.")
-        for label in origin.labels:
+        for label in origin:
             for name in _names_of(label) if label.code in mapping else ():
                 if derived.setdefault(name, mapping[label.code]) != mapping[label.code]:
                     raise DatasetError(f"{place}: '{name}' stands for another class in another [derived_from] table.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from ml.errors import BundleError
+from ml.errors import BundleError, DatasetError
 from webapp.config import Config
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class Models:
         self._loading = threading.Lock()
         self._turn = threading.Lock()
         self._screeners: dict[Path, Screener] = {}
-        self._references: dict[tuple[str, str], Reference | None] = {}
+        self._references: dict[tuple[str, str], Reference] = {}
 
     def get(self, label_set: str | None = None, version: str | None = None) -> Screener:
         """The screener for a label set (the configured model's when None), loaded when needed.
 
-        Raises BundleError where there is no such model or its bundle is damaged.
+        Raises BundleError where there is no such model its bundle is damaged or its label set is gone.
         """
         # Imported here: the web application must start without loading a deep-learning library.
         from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
@@ -66,7 +66,10 @@ class Models:
             if screener is None:
                 bundle = load_bundle(path)
                 answer_all = self._config.answer_not_dermatoscopic
-                screener = self._screeners[path] = Screener(bundle, answer_not_dermatoscopic=answer_all)
+                try:
+                    screener = self._screeners[path] = Screener(bundle, answer_not_dermatoscopic=answer_all)
+                except DatasetError as error:
+                    raise BundleError(f"The model's label set cannot be read. {error}") from error
                 for old in list(self._screeners)[:-KEPT_LOADED]:
                     del self._screeners[old]
         if label_set not in (None, screener.card.label_set):
@@ -76,12 +79,16 @@ class Models:
     def reference(self, name: str, version: str) -> Reference | None:
         """What the bundle NAME@VERSION, which need not be the one that answers now, tells about its answers.
 
-        None where it is gone or damaged: an old answer stays readable without its model. Looked for once.
+        None where it is gone or damaged: an old answer stays readable without its model. What was found is kept; what
+        was not is looked for again, since it may have been put back.
         """
         key = (name, version)
         with self._loading:
             if key not in self._references:
-                self._references[key] = self._read_reference(name, version)
+                found = self._read_reference(name, version)
+                if found is None:
+                    return None
+                self._references[key] = found
                 for old in list(self._references)[:-KEPT_LOADED]:
                     del self._references[old]
             return self._references[key]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ml.errors import DatasetError
-from ml.labels import Status, load_taxonomy, taxonomy_names, use_own_label_sets
+from ml.labels import Status, load_taxonomy, readable_taxonomies, taxonomy_names, use_own_label_sets
 
 TWO = "".join(f"[[class]]\ncode='{code}'\nname='{code.upper()}'\nstatus='benign'\ndescription='d'\n" for code in "ab")
 
@@ -95,6 +95,27 @@ def test_a_folder_of_own_label_sets_is_searched_by_name(tmp_path: Path) -> None:
         assert load_taxonomy("warts").codes == ("a", "b")
         assert load_taxonomy("msid").codes[0] == "monkeypox", "a shipped name keeps its meaning"
         assert "warts" in taxonomy_names()
+    finally:
+        use_own_label_sets(None)
+
+
+def test_what_cannot_be_read_is_left_out_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "warts.toml").write_text(TWO)
+    (tmp_path / "broken.toml").write_text("[[class")
+    use_own_label_sets(tmp_path)
+    try:
+        assert set(readable_taxonomies()) == set(taxonomy_names()) - {"broken"}
+    finally:
+        use_own_label_sets(None)
+    assert "broken.toml" in caplog.text
+
+
+def test_label_sets_may_be_derived_from_each_other(tmp_path: Path) -> None:
+    for name, other in (("one", "other"), ("other", "one")):
+        (tmp_path / f"{name}.toml").write_text(f'{TWO}\n[derived_from.{other}]\na = "b"\n')
+    use_own_label_sets(tmp_path)
+    try:
+        assert load_taxonomy("one").find("a") == "a"
     finally:
         use_own_label_sets(None)
 

@@ -95,6 +95,8 @@ def test_the_page_shows_everything_and_needs_nothing(client: FlaskClient) -> Non
     assert "<script" not in answer.text
     assert "http://" not in answer.text
     assert "https://" not in answer.text
+    assert "/language/" not in answer.text, "no cookie, so no choice of language"
+    assert 'href="/api/v1/docs"' in client.get("/").text
     assert "built-in method" not in answer.text
     assert "Undefined" not in answer.text
     assert kind_of(client.get("/api/v1/docs", headers={"Accept": "application/json"})) == "not-acceptable"

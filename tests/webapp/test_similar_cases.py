@@ -1,6 +1,7 @@
 """Similar cases and the photo check on an admin's page of a screening."""
 
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from ml.bundle import CASES, Bundle, load_bundle
+from ml.data.sources import FORMATS
 from ml.gate import standardise
 from ml.similar import SHOWN, CaseIndex
 from webapp.admin import similar, words
@@ -131,6 +133,20 @@ def test_a_model_without_cases_says_so(config: Config, tiny_bundle: Bundle, tmp_
     assert reference.cases is None
     assert models.reference(card.name, card.version) is reference
     assert models.reference("nothing", "1") is None
+    away = Models(replace(config, model=str(tmp_path / "nowhere")))
+    assert away.reference(card.name, card.version) is None
+    shutil.copytree(folder, config.models / card.name / card.version)
+    assert away.reference(card.name, card.version) is not None
+
+
+def test_only_names_of_public_collections_are_called_public(
+    admin: FlaskClient, answered: list[int], app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {*similar.PUBLIC_FORMATS, "folders"} == set(FORMATS)
+    sentence = "Their names are those of the public collection."
+    assert sentence in admin.get(f"/admin/screenings/{answered[0]}").text
+    monkeypatch.setattr(similar, "PUBLIC_FORMATS", ("isic2019",))
+    assert sentence not in admin.get(f"/admin/screenings/{answered[0]}").text
 
 
 def test_features_of_another_space_are_not_compared(tiny_bundle: Bundle, app: Flask) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from ml.labels import Taxonomy, load_taxonomy
+from ml.labels import Taxonomy, find_taxonomy
 from webapp.admin import similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
@@ -22,7 +22,7 @@ def case(screening_id: int) -> ResponseReturnValue:
     row = db.session.get(ScreeningRow, screening_id)
     if row is None:
         abort(404)
-    taxonomy = load_taxonomy(row.label_set) if row.label_set else None
+    taxonomy = find_taxonomy(row.label_set) if row.label_set else None
     reference = get_models().reference(row.model_name, row.model_version or "") if row.model_name else None
     gates = [photo.answer["gate"] for photo in row.photos if photo.answer] or ([row.gate] if row.gate else [])
     return render_template(
@@ -34,6 +34,7 @@ def case(screening_id: int) -> ResponseReturnValue:
         measured=gate_table(gates, reference.bundle.card if reference else None),
         similar=_similar(row, reference, taxonomy),
         scanned=similar.SCANNED,
+        names_are_public=reference is not None and similar.names_are_public(reference.bundle.card),
     )
 
 
@@ -51,7 +52,7 @@ def _similar(row: ScreeningRow, reference: Reference | None, taxonomy: Taxonomy 
     """The similar cases of each photo that was answered, in order."""
     features = [(photo, similar.photo_features(photo)) for photo in row.photos]
     known = [(photo, found) for photo, found in features if found is not None]
-    if not known or taxonomy is None:
+    if not known:
         return []
     index = reference.cases if reference else None
     history = similar.read_history(row, len(known[0][1]))

@@ -4,7 +4,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from ml.labels import load_taxonomy, taxonomy_names
+from ml.labels import readable_taxonomies
 from webapp.admin.blueprint import blueprint
 from webapp.admin.query import STATUSES, Filters, read_page
 from webapp.extensions import db
@@ -22,13 +22,12 @@ def history() -> ResponseReturnValue:
     """One page of the history, narrowed by the filters in the query string."""
     filters = Filters.from_args(request.args)
     page = read_page(filters, older=request.args.get("older", ""), newer=request.args.get("newer", ""))
-    taxonomies = {name: load_taxonomy(name) for name in taxonomy_names()}
     return render_template(
         "admin/history.html",
         page=page,
         filters=filters,
         statuses=STATUSES,
-        taxonomies=taxonomies,
+        taxonomies=readable_taxonomies(),
         models=_models(),
     )
 

@@ -14,12 +14,15 @@ from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow, State
 
 if TYPE_CHECKING:
+    from ml.bundle import Card
     from ml.labels import Taxonomy
     from ml.similar import CaseIndex, Neighbour
 
 SCANNED = 2000
 """Photos of the history that one page compares with, the newest of the same model version."""
 OWN_SHOWN = 4
+PUBLIC_FORMATS = ("ham10000", "isic2019", "isic2020", "isic2024", "msid", "msld-folds")
+"""Source formats of public collections, whose pictures can be found there by name."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,23 @@ def photo_features(photo: PhotoRow) -> NDArray[np.float32] | None:
     return None if photo.features is None else np.frombuffer(photo.features, dtype="<f2").astype(np.float32)
 
 
-def confirmed_cases(index: CaseIndex, features: NDArray[np.float32], taxonomy: Taxonomy) -> Confirmed | None:
-    """The nearest confirmed cases of a photo; None where its features are not of this index."""
+def confirmed_cases(index: CaseIndex, features: NDArray[np.float32], taxonomy: Taxonomy | None) -> Confirmed | None:
+    """The nearest confirmed cases of a photo; None where its features are not of this index.
+
+    Without a label set, none is known to be malignant.
+    """
     if features.shape != (index.components,):
         return None
     found = index.nearest(features)
     counts = Counter(neighbour.case.label for neighbour in found)
     commonest, count = counts.most_common(1)[0]
-    malignant = sum(counts[taxonomy.codes[position]] for position in taxonomy.malignant)
+    malignant = sum(counts[taxonomy.codes[position]] for position in taxonomy.malignant) if taxonomy else 0
     return Confirmed(found, commonest, count, malignant)
+
+
+def names_are_public(card: Card) -> bool:
+    """Whether every source that the model learnt from is a public collection (merged ones are joined by '+')."""
+    return set(str(card.data.get("source_format")).split("+")) <= set(PUBLIC_FORMATS)
 
 
 def read_history(row: ScreeningRow, components: int) -> History:

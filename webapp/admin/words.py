@@ -62,9 +62,18 @@ def score_meaning(code: str) -> str:
         "short_side": _("Smaller pictures hold too little to judge."),
         "brightness": _("Mean lightness of the whole picture: 0 is black, 255 is white."),
         "contrast": _("How far the lightness varies; a blank picture has hardly any."),
-        "sharpness": _("Strength of fine edges against the overall contrast; blur lowers it."),
+        "sharpness": _(
+            "Strength of fine edges against the overall contrast. Blur lowers it; above the upper limit, what "
+            "looks like edges is grain."
+        ),
+        "steadiness": _("As sharpness, in the direction in which it is least; a movement blurs along its path alone."),
+        "yellowness": _("How far blue lies behind red and green in the colour of the light; yellow lamps raise it."),
+        "hair": _("Dark hair on the picture; beyond the limit it hides too much of the lesion."),
         "novelty": _("Mean distance to the nearest training pictures, as the model sees them; large means unlike any."),
-        "usable": _("Probability; below the limit, the photo is taken for the likelier of the other two kinds."),
+        "usable": _(
+            "Probability; below the limit there is no answer. The reason given is the likelier of the other two kinds, "
+            "or a fault of the picture where it has one and neither kind is likelier than not."
+        ),
         "not_dermatoscopic": _("Probability; it names the reason when a photo is refused."),
         "not_skin": _("Probability; it names the reason when a photo is refused."),
     }

@@ -6,7 +6,7 @@ from flask import url_for
 from flask.typing import ResponseReturnValue
 
 from ml.bundle import Card
-from ml.labels import load_taxonomy, taxonomy_names
+from ml.labels import readable_taxonomies
 from webapp.api.blueprint import blueprint
 from webapp.api.problems import Problem
 from webapp.inference import get_screener
@@ -30,9 +30,8 @@ def read_model(name: str) -> ResponseReturnValue:
 
 @blueprint.get("/label-sets")
 def list_label_sets() -> ResponseReturnValue:
-    """All label sets, and which of them are answered here."""
+    """All label sets that can be read, and which of them are answered here."""
     answered = {card.label_set: card.name for card in answering()}
-    taxonomies = [load_taxonomy(name) for name in sorted({*taxonomy_names(), *answered})]
     return {
         "label_sets": [
             {
@@ -49,7 +48,7 @@ def list_label_sets() -> ResponseReturnValue:
                     for label in taxonomy.labels
                 ],
             }
-            for taxonomy in taxonomies
+            for taxonomy in readable_taxonomies().values()
         ]
     }
 

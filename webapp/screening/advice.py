@@ -246,6 +246,17 @@ def class_name(label: Label) -> str:
     return _(label.name)
 
 
+def find_label(taxonomy: Taxonomy | None, code: str) -> Label | None:
+    """The class with this code; None where the label set, or the class in it, is gone since the answer was given."""
+    return taxonomy.label(code) if taxonomy and code in taxonomy.codes else None
+
+
+def class_word(taxonomy: Taxonomy | None, code: str) -> str:
+    """The full name of a class in the visitor's language; its code where the label set no longer tells it."""
+    label = find_label(taxonomy, code)
+    return class_name(label) if label else code
+
+
 def class_description(label: Label) -> str:
     """What a class is, in the visitor's language."""
     return _(label.description)

@@ -6,7 +6,7 @@ from flask_babel import get_locale
 from sqlalchemy import select
 
 from ml.errors import MLError
-from ml.labels import Taxonomy, load_taxonomy
+from ml.labels import Taxonomy, find_taxonomy
 from webapp.config import PHOTOS_PER_SCREENING
 from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
@@ -125,7 +125,7 @@ def _find_photo(token: str, position: int) -> PhotoRow:
 
 
 def _taxonomy(row: ScreeningRow) -> Taxonomy | None:
-    return load_taxonomy(row.label_set) if row.label_set else None
+    return find_taxonomy(row.label_set) if row.label_set else None
 
 
 def _upload_page(form: UploadForm, error: str = "") -> str:
