@@ -4,11 +4,11 @@ import time
 
 from flask import current_app, g, request
 from flask_limiter.util import get_remote_address
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 from sqlalchemy import select
 
 from webapp import clock
-from webapp.api.problems import Problem
+from webapp.api.problems import Problem, unavailable
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db, limiter
@@ -40,12 +40,26 @@ def admit() -> None:
 
 
 def spend(rate: str, scope: str) -> None:
-    """Count one hit against `rate`, for the token of this request, else for its address. Raises Problem past it."""
+    """Count one hit against `rate`, for the token of this request, else for its address.
+
+    Raises Problem past it, and where hits cannot be counted at the moment.
+    """
     key = f"token:{g.api_token.id}" if g.api_token else f"address:{get_remote_address()}"
     for limit in parse_many(rate):
-        if not limiter.limiter.hit(limit, scope, key):
-            reset = limiter.limiter.get_window_stats(limit, scope, key).reset_time
-            raise Problem("too-many-requests", headers={"Retry-After": str(max(1, int(reset - time.time()) + 1))})
+        if (wait := _hit(limit, scope, key)) is not None:
+            raise Problem("too-many-requests", headers={"Retry-After": str(wait)})
+
+
+def _hit(limit: RateLimitItem, scope: str, key: str) -> int | None:
+    """Count one hit: None within the limit, else after how many seconds to come back."""
+    try:
+        if limiter.limiter.hit(limit, scope, key):
+            return None
+        reset = limiter.limiter.get_window_stats(limit, scope, key).reset_time
+    except limiter.storage.base_exceptions as error:  # what several processes count in is down
+        current_app.logger.exception("rates cannot be counted")
+        raise unavailable() from error
+    return max(1, int(reset - time.time()) + 1)
 
 
 def spend_quota() -> None:
