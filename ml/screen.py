@@ -14,9 +14,11 @@ from ml.gate import GateModel
 from ml.gate_quality import fault
 from ml.labels import Status
 from ml.predict import Classifier, Prediction
-from ml.screening import NOT_DERMATOSCOPIC, USABLE, Evidence, Gate, Screening, decide_status
+from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, USABLE, Evidence, Gate, Screening, decide_status
 
 MAX_PHOTOS = 3
+PERHAPS_NO_SKIN = 0.1
+"""Probability of being no skin over which an ordinary photo is refused, whatever the setting for ordinary photos."""
 SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, Status.MALIGNANT)
 """Statuses from the least to the most severe."""
 
@@ -24,8 +26,8 @@ SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, 
 class Screener:
     """One bundle, ready to answer; safe to share between threads.
 
-    With `answer_not_dermatoscopic` such photos are answered all the same, unless their quality is poor too; their gate
-    still says what they are, for whoever shows the answer to say so.
+    With `answer_not_dermatoscopic` such photos are answered all the same, unless their quality is poor too or they
+    may show no skin; their gate still says what they are, for whoever shows the answer to say so.
     """
 
     def __init__(self, bundle: Bundle, device: str = "cpu", *, answer_not_dermatoscopic: bool = False):
@@ -111,7 +113,11 @@ class Screener:
             seconds={"decode": 0.0, "gate": 0.0, "network": 0.0},
         )
         # An ordinary photo is named as such before its quality is spoken of, so that has to be asked for here.
-        if gate.verdict not in self._answered or (gate.verdict != USABLE and fault(gate.scores, self._gate.limits)):
+        # What may be no skin at all is not answered either: that setting is about photos of skin.
+        if gate.verdict not in self._answered or (
+            gate.verdict != USABLE
+            and (fault(gate.scores, self._gate.limits) or gate.scores.get(NOT_SKIN, 0.0) > PERHAPS_NO_SKIN)
+        ):
             return empty
         index = int(named_class(probabilities[None], np.asarray(card.class_priors), card.prior_power)[0])
         risk = float(probabilities[list(taxonomy.malignant)].sum()) if taxonomy.malignant else None

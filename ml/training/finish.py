@@ -69,8 +69,12 @@ def finish(
 def _cases(
     run: Run, dataset: Dataset, gate: dict[str, NDArray[np.float32]]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The index of confirmed cases: every training picture as the finished model sees it, by name and diagnosis."""
-    records, size = dataset.split("train"), run.validation.images.shape[1]
+    """The index of confirmed cases: every training picture as the finished model sees it, by name and diagnosis.
+
+    Augmented copies are no cases of their own.
+    """
+    size = run.validation.images.shape[1]
+    records = tuple(record for record in dataset.split("train") if not record.augmented_from)
     cache, steps = dataset.folder / "cache", run.config.preprocessing
     images = decoded(records, size, cache, run.progress_bar, preprocessing=steps)
     features = network_answers(run, run.network, images)[1]

@@ -247,6 +247,8 @@ def test_photos_that_are_not_dermatoscopic_are_answered_only_on_request(
     asked = Screener(tiny_bundle, answer_not_dermatoscopic=True)
     dark = replace(gate, scores={**scores, "brightness": 0.0})
     assert asked._answer(probabilities, dark).status is Status.REFUSED, "its quality counts all the same"
+    doubtful = replace(gate, scores={**scores, "not_skin": 0.3})
+    assert asked._answer(probabilities, doubtful).status is Status.REFUSED, "what may be no skin is not answered"
     answer = asked._answer(probabilities, gate)
     assert answer.predicted is not None
     assert answer.gate == gate, "the caution stays"
