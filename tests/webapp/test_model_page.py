@@ -72,6 +72,18 @@ def test_a_model_without_an_evaluation_says_so(visit: Callable[..., Any], tiny_b
     assert "probably benign, and at most" not in page
 
 
+def test_a_share_asked_for_is_told_as_it_was_asked_for(
+    visit: Callable[..., Any], tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text(encoding="utf-8"))
+    card["training"]["config"]["operating_points"] = {"sensitivity": 0.9, "missed": 0.07}
+    # 100 * 0.07 is a little more than 7
+    (tmp_path / "bundle" / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    page = visit(replace(tiny_bundle, path=tmp_path / "bundle")).text
+    assert re.findall(r"at (?:least|most) (\d+) of 100", page) == ["90", "7"]
+
+
 @pytest.mark.parametrize("change", [{"split": "val"}, {"bundle": {"sha256": "0" * 64}}])
 def test_an_evaluation_of_other_files_or_splits_is_not_shown(
     visit: Callable[..., Any], evaluated: Bundle, tmp_path: Path, change: dict[str, Any]
