@@ -1,6 +1,9 @@
 """Weights in a byte each come back as near as a byte can tell."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.packing import SCALE, pack, unpack
 
@@ -18,7 +21,7 @@ def test_large_matrices_come_back_within_half_a_step_of_their_channel() -> None:
 
 
 def test_the_rest_is_kept() -> None:
-    values = {
+    values: dict[str, NDArray[Any]] = {
         "small": np.ones((8, 8), np.float16),
         "vector": np.linspace(0, 1, 10_000, dtype=np.float32),
         "count": np.array(7, np.int64),
