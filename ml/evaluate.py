@@ -20,13 +20,14 @@ from ml.evaluate_metrics import measure
 from ml.evaluate_thresholds import OperatingPoint, fitted_point
 from ml.explain_measures import measure_explanations
 from ml.files import write_bytes, write_json
+from ml.gate import project
 from ml.labels import load_taxonomy
 from ml.predict import Prediction
 from ml.predictions import Predictions
 from ml.report import write_report
 from ml.screen import Screener
 from ml.screening import Screening
-from ml.similar import CaseIndex, project
+from ml.similar import CaseIndex
 
 BATCH_SIZE = 16
 MAX_SIDE = 2400  # pixels; larger pictures are shrunk, as those that people upload are

@@ -79,15 +79,13 @@ class GateModel:
 
     def components(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled features [D] in the principal components of the training pictures [K]."""
-        unit = standardise(self.arrays, features[None])
-        found: NDArray[np.float32] = (unit @ self.arrays["components"].T)[0].astype(np.float32)
+        found: NDArray[np.float32] = project(self.arrays, features[None])[0]
         return found
 
     def scores(self, seen: Seen) -> dict[str, float]:
         """`novelty` (distance to training pictures) of one picture and, by a head if one was fitted, the probability of
         each kind."""
-        unit = standardise(self.arrays, seen.features)
-        novelty = float(neighbour_distance(unit @ self.arrays["components"].T, self.arrays["bank"])[0])
+        novelty = float(neighbour_distance(project(self.arrays, seen.features), self.arrays["bank"])[0])
         return {
             "novelty": novelty,
             **dict(zip(KINDS, map(float, kind_probabilities(self.arrays, seen)[0]), strict=True)),
@@ -116,12 +114,18 @@ def standardise(arrays: Mapping[str, NDArray[np.float32]], features: NDArray[np.
     return result
 
 
-def neighbour_distance(points: Floats, bank: NDArray[np.float32]) -> Floats:
+def project(arrays: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pooled features [N, D] in the principal components of the training pictures [N, K]."""
+    return (standardise(arrays, features) @ arrays["components"].T.astype(np.float64)).astype(np.float32)
+
+
+def neighbour_distance(points: NDArray[np.floating], bank: NDArray[np.floating]) -> Floats:
     """Mean Euclidean distance [N] from points [N, K] to their nearest `NEIGHBOURS` in the bank [M, K].
 
     (Sun, Ming, Zhu, Li 2022, "Out-of-distribution detection with deep nearest neighbors".)
     """
-    squares = (points**2).sum(1)[:, None] + (bank.astype(np.float64) ** 2).sum(1) - 2 * points @ bank.T
+    points, bank = points.astype(np.float64), bank.astype(np.float64)  # differences of large squares
+    squares = (points**2).sum(1)[:, None] + (bank**2).sum(1) - 2 * points @ bank.T
     nearest = np.partition(squares, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
     result: Floats = np.sqrt(np.maximum(nearest, 0)).mean(axis=1)
     return result
@@ -152,13 +156,12 @@ def fit_gate(
     (`mean` and `deviation` [D], `components` [K, D]) is kept where given, else fitted to the training pictures.
     """
     arrays = dict(frame or fit_frame(training.features))
-    unit = standardise(arrays, training.features)
-    rows = np.random.default_rng(seed).permutation(len(unit))[:BANK_SIZE]
-    arrays["bank"] = (unit[rows] @ arrays["components"].T).astype(np.float32)
+    rows = np.random.default_rng(seed).permutation(len(training.features))[:BANK_SIZE]
+    arrays["bank"] = project(arrays, training.features[rows])
     if others:
         arrays |= fit_head(training, others)
     arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
-    novelty = neighbour_distance(standardise(arrays, validation.features) @ arrays["components"].T, arrays["bank"])
+    novelty = neighbour_distance(project(arrays, validation.features), arrays["bank"])
     usable = kind_probabilities(arrays, validation)[:, 0]
     limits = {
         "novelty": float(np.quantile(novelty, 1 - REFUSED["novelty"])) * (1 + spare_room(len(novelty))),

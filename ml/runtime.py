@@ -74,14 +74,14 @@ class TorchRuntime:
 def load_state(bundle: Bundle) -> dict[str, Tensor]:
     """The network's weights as float32 torch tensors, by name. Raises BundleError for NaN, infinity or a bad file."""
     import torch
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
     try:
-        stored = load_file(bundle.path / WEIGHTS)
+        with safe_open(bundle.path / WEIGHTS, framework="numpy") as file:
+            names = [name for name in file.keys() if name.startswith(bundle.prefix)]  # noqa: SIM118
+            own = {name.removeprefix(bundle.prefix): file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise BundleError(f"The weights of '{bundle.card.name}' cannot be read; fetch or train it again.") from error
-    own = {name.removeprefix(bundle.prefix): v for name, v in stored.items() if name.startswith(bundle.prefix)}
     state = {}
     for name, value in unpack(own).items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from ml.errors import BundleError
-from ml.gate import standardise
+from ml.gate import project
 
 SHOWN = 8
 """Cases shown for a photo, each of a lesion of its own."""
@@ -57,11 +57,6 @@ class NeighbourAgreement:
     recalls: dict[str, float]
     same_class: float
     closeness: float
-
-
-def project(arrays: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pooled features [N, D] in the gate's principal components [N, K]; `arrays` are those of `gate.safetensors`."""
-    return (standardise(arrays, features) @ arrays["components"].T.astype(np.float64)).astype(np.float32)
 
 
 def fit_case_index(

@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 from scipy.spatial.distance import cdist
 
 from ml.errors import BundleError
-from ml.similar import CaseIndex, CaseRecord, fit_case_index, project
+from ml.gate import project
+from ml.similar import CaseIndex, CaseRecord, fit_case_index
 
 CODES = ("nv", "mel", "bcc")
 HOW = ("histo", "follow_up", "consensus", "confocal")

@@ -10,27 +10,13 @@ from flask.cli import with_appcontext
 from ml.errors import MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
 from webapp.cli.folds import ALL, checked_fold, fold_bundles, fold_lines
+from webapp.cli.headlines import HEADLINES
 
 if TYPE_CHECKING:
     from ml.bundle import Card
 
 # What thresholds are asked for where the card of the model does not say.
 SENSITIVITY, MISSED = 0.90, 0.02
-
-HEADLINES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "macro_auroc": "macro AUROC",
-    "ece": "calibration error (ECE)",
-    "brier": "Brier score",
-    "malignant_auroc": "malignant: AUROC",
-    "malignant_sensitivity": "malignant: sensitivity",
-    "malignant_specificity": "malignant: specificity",
-    "status_malignant_sensitivity": "status malignant: sensitivity",
-    "status_malignant_specificity": "status malignant: specificity",
-    "status_malignant_or_uncertain_sensitivity": "status malignant or uncertain: sensitivity",
-}
 
 
 @click.command("evaluate")

@@ -7,21 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask import current_app
 
+from webapp.cli.headlines import HEADLINES
+
 if TYPE_CHECKING:
     from ml.bundle import Bundle
-
-HEADLINES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "macro_auroc": "macro AUROC",
-    "ece": "calibration error (ECE)",
-    "brier": "Brier score",
-    "malignant_auroc": "malignant: AUROC",
-    "status_malignant_sensitivity": "status malignant: sensitivity",
-    "status_malignant_specificity": "status malignant: specificity",
-}
-
 
 ALL = "all"
 
@@ -62,5 +51,5 @@ def fold_lines(content: Mapping[str, Any]) -> list[str]:
             continue
         deviation = "" if row["deviation"] is None else f"+- {row['deviation']:.3f}"
         each = "  ".join("-" if fold[name] is None else f"{fold[name]:.3f}" for fold in content["folds"])
-        lines.append(f"  {title:<32}{row['mean']:>7.3f}  {deviation:<9} {each}")
+        lines.append(f"  {title:<44}{row['mean']:>7.3f}  {deviation:<9} {each}")
     return lines
