@@ -106,6 +106,8 @@ class TrainingConfig:
             raise TrainingError("The sensitivity asked for must lie between 0 and 1, the share missed in [0, 1).")
         if not 0 < self.augmentation.crop_min <= 1 or not 0 <= self.augmentation.hue <= 0.5:
             raise TrainingError("The smallest crop must lie in (0, 1], and the change of hue in [0, 0.5].")
+        if not 1 <= self.augmentation.crop_max <= 4 or not 0 <= self.augmentation.faults <= 1:
+            raise TrainingError("The largest crop must lie in [1, 4], and the chance of each fault in [0, 1].")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the card and the checkpoint."""

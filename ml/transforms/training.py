@@ -9,20 +9,28 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from ml.transforms.faults import PhoneFaults
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training images are changed. Angles in degrees; the rest are shares or torchvision's own factors."""
+    """How far training images are changed. Angles in degrees; the rest are shares or torchvision's own factors.
+
+    Crops cover `crop_min` to `crop_max` of the picture's area; above 1 it is shown smaller, carried on by reflection at
+    its edges. `faults` is the chance of each fault of `ml.transforms.faults`.
+    """
 
     flip: float = 0.5
     rotation: float = 30.0
     right_angles: bool = True
     crop_min: float = 0.7
+    crop_max: float = 1.0
     crop_aspect: float = 4 / 3
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.2
     hue: float = 0.03
+    faults: float = 0.0
 
 
 _UNCHANGED = Augmentation(
@@ -57,10 +65,11 @@ class RandomFrame(v2.Transform):
         """The affine matrix [1, 2, 3] from output to input coordinates, both in [-1, 1]."""
         a = self.augmentation
         draw = torch.rand(7).tolist()
-        area = a.crop_min + (1 - a.crop_min) * draw[0]
+        area = a.crop_min + (a.crop_max - a.crop_min) * draw[0]
         aspect = math.exp((2 * draw[1] - 1) * math.log(a.crop_aspect))
-        width, height = min(1.0, math.sqrt(area * aspect)), min(1.0, math.sqrt(area / aspect))
-        x, y = (1 - width) * (2 * draw[2] - 1), (1 - height) * (2 * draw[3] - 1)
+        largest = math.sqrt(a.crop_max)
+        width, height = min(largest, math.sqrt(area * aspect)), min(largest, math.sqrt(area / aspect))
+        x, y = max(0.0, 1 - width) * (2 * draw[2] - 1), max(0.0, 1 - height) * (2 * draw[3] - 1)
         angle = math.radians((2 * draw[4] - 1) * a.rotation)
         if a.right_angles and draw[5] < 0.5:
             angle += math.pi / 2
@@ -89,7 +98,8 @@ def training_transform(augmentation: Augmentation, image_size: int) -> v2.Transf
     whatever the order or number of loader processes.
     """
     a = augmentation
-    steps: list[v2.Transform] = [RandomFrame(a, image_size)]
+    steps: list[v2.Transform] = [PhoneFaults(a.faults)] if a.faults > 0 else []
+    steps.append(RandomFrame(a, image_size))
     if max(a.brightness, a.contrast, a.saturation, a.hue) > 0:
         steps.append(v2.ColorJitter(a.brightness, a.contrast, a.saturation, a.hue))
     return v2.Compose(steps)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from ml.data.drawn import draw_lesion
 from ml.data.loader import AugmentedImages, EpochSampler
+from ml.transforms.faults import PhoneFaults
 from ml.transforms.serving import VIEWS, View, normalise, square, turned
-from ml.transforms.training import Augmentation, training_transform
+from ml.transforms.training import Augmentation, RandomFrame, training_transform
 
 
 def test_square_keeps_the_whole_of_a_dermatoscopic_frame() -> None:
@@ -86,3 +88,36 @@ def test_weighted_sampling_balances_classes() -> None:
     weights = 1.0 / np.bincount(labels)[labels]
     drawn = [labels[row] for _, row in EpochSampler(1000, 0, weights)]
     assert 0.4 < np.mean(drawn) < 0.6
+
+
+def drawn_tensor() -> torch.Tensor:
+    return torch.from_numpy(draw_lesion("nv", np.random.default_rng(0), (96, 96))).permute(2, 0, 1).contiguous()
+
+
+@pytest.mark.parametrize("name", ["kelvin", "stops", "blur", "motion", "noise", "jpeg"])
+def test_each_fault_changes_the_picture_and_leaves_it_a_picture_of_the_same_lesion(name: str) -> None:
+    torch.manual_seed(0)
+    faults, image = PhoneFaults(1.0), drawn_tensor()
+    params = dict.fromkeys(faults.make_params([]), None) | {name: faults.make_params([])[name]}
+    result = faults.transform(image, params)
+    assert result.shape == image.shape
+    assert result.dtype == torch.uint8
+    assert not torch.equal(result, image)
+    pair = torch.stack([image.float().mean(0).flatten(), result.float().mean(0).flatten()])
+    assert torch.corrcoef(pair)[0, 1] > 0.8
+
+
+def test_faults_come_as_often_as_asked() -> None:
+    torch.manual_seed(0)
+    drawn = [PhoneFaults(0.2).make_params([]) for _ in range(500)]
+    for name in drawn[0]:
+        assert 0.14 < np.mean([params[name] is not None for params in drawn]) < 0.26
+    assert torch.equal(PhoneFaults(0.0)(drawn_tensor()), drawn_tensor())
+
+
+def test_a_crop_above_one_shows_the_picture_smaller() -> None:
+    image = torch.zeros(3, 100, 100, dtype=torch.uint8)
+    image[:, 40:60, 40:60] = 255
+    still = {"flip": 0.0, "rotation": 0.0, "right_angles": False, "crop_aspect": 1.0}
+    small = RandomFrame(Augmentation(crop_min=1.96, crop_max=1.96, **still), 100)(image)
+    assert (small > 127).float().mean().item() == pytest.approx(0.04 / 1.96, abs=0.002)

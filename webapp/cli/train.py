@@ -92,6 +92,10 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option("--rotation", type=float, help="Augmentation: largest rotation in degrees.")
 @click.option("--right-angles/--no-right-angles", default=None, help="Augmentation: quarter turns.")
 @click.option("--crop-min", type=float, help="Augmentation: smallest crop, as a share of the area.")
+@click.option(
+    "--crop-max", type=float, help="Augmentation: largest crop; above 1 the picture shrinks, mirrored at its edges."
+)
+@click.option("--faults", type=float, help="Augmentation: chance of each fault of a phone's photo, such as noise.")
 @click.option("--brightness", type=float)
 @click.option("--contrast", type=float)
 @click.option("--saturation", type=float)
