@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 RESAMPLES = 1000
 LEVEL = 0.95
-METRICS = ("balanced_accuracy", "macro_auroc")
+METRICS = ("balanced_accuracy", "macro_auroc", "faulty_balanced_accuracy")
 
 
 class Judge:
@@ -39,13 +39,16 @@ class Judge:
         drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
         self.weights: Floats = np.concatenate([np.ones((1, len(cluster))), drawn[:, cluster]]).astype(np.float64)
 
-    def figures(self, logits: Floats) -> dict[str, Floats]:
+    def figures(self, logits: Floats, faulty: Floats | None = None) -> dict[str, Floats]:
         """Each metric of logits [N, C] as [1 + RESAMPLES]: on the split as it is, then on each resample.
+
+        `faulty` [N, C] are those of the same images with faults of phone photos, judged with what was fitted without.
 
         Calibration and the power of the priors are fitted on one half of the lesions and used on the other, both ways,
         so that no image is judged with choices that it had a part in.
         """
         probabilities, named = np.empty_like(logits), np.empty(len(logits), np.int64)
+        named_faulty = np.empty_like(named)
         for half in (False, True):
             fitted, judged = self.halves == half, self.halves != half
             calibration = fit_calibration(logits[fitted], self.labels[fitted])
@@ -53,11 +56,17 @@ class Judge:
             power = fit_prior_power(own, self.labels[fitted], self.priors)
             probabilities[judged] = calibration.probabilities(logits[judged])
             named[judged] = named_class(probabilities[judged], self.priors, power)
-        matrix = metrics.confusion_matrix(self.labels, named, self.classes, self.weights)
-        return {
-            "balanced_accuracy": metrics.balanced_accuracy(matrix),
+            if faulty is not None:
+                named_faulty[judged] = named_class(calibration.probabilities(faulty[judged]), self.priors, power)
+        found = {
+            "balanced_accuracy": self._balanced_accuracy(named),
             "macro_auroc": metrics.macro_auroc(self.labels, probabilities, self.weights),
         }
+        return found if faulty is None else {**found, "faulty_balanced_accuracy": self._balanced_accuracy(named_faulty)}
+
+    def _balanced_accuracy(self, named: Ints) -> Floats:
+        matrix = metrics.confusion_matrix(self.labels, named, self.classes, self.weights)
+        return metrics.balanced_accuracy(matrix)
 
 
 def halves(records: Sequence[ImageRecord]) -> NDArray[np.bool_]:
@@ -99,7 +108,7 @@ def summarise(protocol: Protocol, data: Path, out: Path, seeds: Sequence[int]) -
     base = finished(BY_NAME[BASELINE])
     if not base:
         return {"protocol": _public(protocol), "rows": []}
-    plain = {seed: judge.figures(run.logits[0]) for seed, run in base.items()}
+    plain = {seed: judge.figures(run.logits[0], run.faulty) for seed, run in base.items()}
     rows = []
     for row in ROWS:
         runs = finished(row) if row.trained else base
@@ -109,9 +118,15 @@ def summarise(protocol: Protocol, data: Path, out: Path, seeds: Sequence[int]) -
         if row.ensemble:
             together = judge.figures(np.mean([run.logits[0] for run in base.values()], axis=0))
             own = [together]
-            against = [{name: np.mean([plain[seed][name] for seed in paired], axis=0) for name in METRICS}]
+            shared = set.intersection(*(set(plain[seed]) for seed in paired))
+            against = [{name: np.mean([plain[seed][name] for seed in paired], axis=0) for name in shared}]
         else:
-            own = [judge.figures(runs[seed].logits[: row.views or 1].mean(axis=0)) for seed in paired]
+            own = [
+                judge.figures(
+                    runs[seed].logits[: row.views or 1].mean(axis=0), runs[seed].faulty if row.trained else None
+                )
+                for seed in paired
+            ]
             against = [plain[seed] for seed in paired]
         rows.append({"name": row.name, "title": row.title, "seeds": paired, **_compared(own, against)})
         rows[-1]["processor_seconds"] = _seconds(runs, paired) if row.trained else None
@@ -128,6 +143,8 @@ def summarise(protocol: Protocol, data: Path, out: Path, seeds: Sequence[int]) -
 def _compared(own: Sequence[Mapping[str, Floats]], against: Sequence[Mapping[str, Floats]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in METRICS:
+        if not all(name in figures for figures in (*own, *against)):
+            continue
         values, differences = (
             np.stack([figures[name] for figures in own]),
             np.stack([figures[name] - other[name] for figures, other in zip(own, against, strict=True)]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from ml.preprocess import chosen_steps
 from ml.training.config import TrainingConfig
-from ml.transforms.training import STRENGTHS
+from ml.transforms.training import STRENGTHS, Augmentation
 
 BASELINE = "baseline"
 
@@ -41,6 +41,13 @@ ROWS = (
     Row("size-128", "128 pixels", {"image_size": 128}),
     Row("size-64", "64 pixels", {"image_size": 64}),
     Row("augmentation-basic", "Basic augmentation (mirror images alone)", {"augmentation": STRENGTHS["basic"]}),
+    Row("augmentation-none", "No augmentation", {"augmentation": STRENGTHS["none"]}),
+    Row("faults", "Faults of phone photos as augmentation", {"augmentation": Augmentation(faults=0.1)}),
+    Row(
+        "faults-smaller",
+        "Faults of phone photos and smaller lesions as augmentation",
+        {"augmentation": Augmentation(faults=0.1, crop_max=1.5)},
+    ),
     Row("augmentation-strong", "Strong augmentation", {"augmentation": STRENGTHS["strong"]}),
     Row("weights-none", "No class weights", {"class_weights": "none"}),
     Row("weights-inverse", "Class weights by inverse frequency", {"class_weights": "inverse"}),

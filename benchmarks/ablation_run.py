@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.ablation_faults import with_faults
 from benchmarks.ablation_rows import BASELINE, Protocol, Row
 from ml.data.loader import decoded
 from ml.data.manifest import Dataset, load_dataset
@@ -23,6 +24,7 @@ from ml.training.loop import Run, network_answers, run_epochs
 from ml.transforms.serving import VIEWS, turned
 
 LOGITS = "logits.npy"
+FAULTY_LOGITS = "logits-faults.npy"
 RECORD = "run.json"
 WATCHED = 64
 """Validation images looked at after each epoch; what counts is measured once, at the end, on all of them."""
@@ -30,9 +32,13 @@ WATCHED = 64
 
 @dataclass(frozen=True)
 class Finished:
-    """A run on disk: logits [V, N, C] of its views on the N validation images, and its record."""
+    """A run on disk: logits [V, N, C] of its views on the N validation images, and its record.
+
+    `faulty` are the logits [N, C] of the same images with faults of phone photos; None for a run that has none.
+    """
 
     logits: NDArray[np.float64]
+    faulty: NDArray[np.float64] | None
     record: dict[str, Any]
 
 
@@ -75,7 +81,10 @@ def load_run(folder: Path, config: TrainingConfig, seen: str) -> Finished | None
         return None
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     same = TrainingConfig().to_dict() | record["config"] == config.to_dict() and record["pictures"] == seen
-    return Finished(np.load(folder / LOGITS), record) if same else None
+    if not same:
+        return None
+    faulty = folder / FAULTY_LOGITS
+    return Finished(np.load(folder / LOGITS), np.load(faulty) if faulty.is_file() else None, record)
 
 
 def run_one(row: Row, seed: int, protocol: Protocol, data: Path, out: Path) -> None:
@@ -101,6 +110,9 @@ def run_one(row: Row, seed: int, protocol: Protocol, data: Path, out: Path) -> N
     run.network.load_state_dict(checkpoint["average"]["state"] if checkpoint["average"] else checkpoint["network"])
     logits = _logits(run, dataset, 8 if row.name == BASELINE else 1)
     write_atomically(folder / LOGITS, lambda path: _save(path, logits))
+    images = with_faults(dataset.split("val"), config.image_size, dataset.folder / "cache", config.preprocessing)
+    faulty = network_answers(run, run.network, images)[0]
+    write_atomically(folder / FAULTY_LOGITS, lambda path: _save(path, faulty))
     write_json(
         folder / RECORD,
         {

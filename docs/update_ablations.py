@@ -16,6 +16,12 @@ sys.path[:0] = [str(PROJECT / "docs")]
 from update_figures import main  # noqa: E402
 
 MEASURED = PROJECT / "docs" / "ablations.json"
+FIGURES = (
+    ("balanced_accuracy", "balanced accuracy", 100, 1),
+    ("macro_auroc", "AUROC", 1, 3),
+    ("faulty_balanced_accuracy", "balanced accuracy with faults", 100, 1),
+)
+"""Names in the file, in words, and how they are written: factor and decimals."""
 NONE_YET = "Nothing is recorded yet.\n"
 
 
@@ -30,24 +36,26 @@ def table(result: Mapping[str, Any]) -> str:
         f"{protocol['batch_size']}; measured on {result['validation_images']:,} validation images of "
         f"{result['validation_groups']:,} groups of lesions.",
         "",
-        "| | Seeds | Balanced accuracy | Difference | Macro AUROC | Difference | Told apart from baseline | CPU s |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | Seeds | Balanced accuracy | Difference | Macro AUROC | Difference | Balanced accuracy with faults "
+        "| Difference | Told apart from baseline | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in result["rows"]]
     return "\n".join(lines) + "\n"
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    accuracy, auroc = row["balanced_accuracy"], row["macro_auroc"]
     seconds = "none" if row["processor_seconds"] is None else f"{row['processor_seconds']:.0f}"
-    shown = f"{100 * accuracy['value']:.1f} %", f"{auroc['value']:.3f}"
-    if row["name"] == "baseline":
-        return f"| {row['title']} | {len(row['seeds'])} | {shown[0]} | | {shown[1]} | | | {seconds} |"
-    differences = _difference(accuracy, 100, 1), _difference(auroc, 1, 3)
-    return (
-        f"| {row['title']} | {len(row['seeds'])} | {shown[0]} | {differences[0]} | {shown[1]} | {differences[1]} "
-        f"| {_verdict(accuracy, auroc)} | {seconds} |"
-    )
+    baseline = row["name"] == "baseline"
+    cells = [row["title"], str(len(row["seeds"]))]
+    for name, _, factor, digits in FIGURES:
+        figure = row.get(name)
+        if figure is None:
+            cells += ["", ""]
+            continue
+        cells.append(f"{factor * figure['value']:.{digits}f}{' %' if factor == 100 else ''}")
+        cells.append("" if baseline else _difference(figure, factor, digits))
+    return "| " + " | ".join([*cells, "" if baseline else _verdict(row), seconds]) + " |"
 
 
 def _difference(figure: Mapping[str, Any], factor: float, digits: int) -> str:
@@ -55,11 +63,11 @@ def _difference(figure: Mapping[str, Any], factor: float, digits: int) -> str:
     return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
 
 
-def _verdict(accuracy: Mapping[str, Any], auroc: Mapping[str, Any]) -> str:
+def _verdict(row: Mapping[str, Any]) -> str:
     found = [
-        f"{'better' if figure['difference'] > 0 else 'worse'} {name}"
-        for figure, name in ((accuracy, "balanced accuracy"), (auroc, "AUROC"))
-        if figure["counts"]
+        f"{'better' if row[name]['difference'] > 0 else 'worse'} {title}"
+        for name, title, _, _ in FIGURES
+        if name in row and row[name]["counts"]
     ]
     return " and ".join(found) or "no"
 
