@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
@@ -25,6 +26,7 @@ from ml.calibration import softmax  # noqa: E402
 from ml.data.manifest import load_dataset, read_image  # noqa: E402
 from ml.files import write_json  # noqa: E402
 from ml.gate import KINDS, Seen, fit_frame, fit_softmax, is_held_out, neighbour_distance, standardise  # noqa: E402
+from ml.runtime import load_state  # noqa: E402
 from ml.training.gate_fit import (  # noqa: E402
     MAX_SIDE,
     OTHER_COPIES,
@@ -125,16 +127,34 @@ def mahalanobis(groups: dict[str, Group], number: int) -> Callable[[Seen], tuple
     return judge
 
 
-METHODS: dict[str, Method] = {
-    "Mahalanobis distance": mahalanobis,
-    "Distance to 8 nearest neighbours": neighbours,
-    "Head on features, no varied copies": head(features=True, texture=False, varied=False, penalty=1e-3),
-    "Head on features": head(features=True, texture=False, varied=True, penalty=1e-3),
-    "Head on features, more penalty": head(features=True, texture=False, varied=True, penalty=1e-2),
-    "Head on texture": head(features=False, texture=True, varied=True, penalty=1e-3),
-    "Head on features and texture": head(features=True, texture=True, varied=True, penalty=1e-3),
-    "Head on features and texture, more penalty": head(features=True, texture=True, varied=True, penalty=1e-2),
-}
+def by_answers(bundle: Bundle, score: Callable[[Floats], Floats]) -> Method:
+    """What the answers themselves tell: `score` of the logits [N, C] of the first network; nothing is fitted."""
+    state = {
+        name: value.numpy() for name, value in load_state(bundle.networks()[0]).items() if name.startswith("head.")
+    }
+    first, last = [(state[f"head.{layer}.weight"], state[f"head.{layer}.bias"]) for layer in (0, 3)]
+
+    def judge(seen: Seen) -> tuple[Floats, None]:
+        hidden = np.maximum(seen.features @ first[0].T + first[1], 0)
+        return score((hidden @ last[0].T + last[1]).astype(np.float64)), None
+
+    return lambda groups, number: judge
+
+
+def methods(bundle: Bundle) -> dict[str, Method]:
+    """All that are compared, by title."""
+    return {
+        "Largest probability": by_answers(bundle, lambda logits: softmax(logits).max(axis=1)),
+        "Energy": by_answers(bundle, lambda logits: logsumexp(logits, axis=1)),
+        "Mahalanobis distance": mahalanobis,
+        "Distance to 8 nearest neighbours": neighbours,
+        "Head on features, no varied copies": head(features=True, texture=False, varied=False, penalty=1e-3),
+        "Head on features": head(features=True, texture=False, varied=True, penalty=1e-3),
+        "Head on features, more penalty": head(features=True, texture=False, varied=True, penalty=1e-2),
+        "Head on texture": head(features=False, texture=True, varied=True, penalty=1e-3),
+        "Head on features and texture": head(features=True, texture=True, varied=True, penalty=1e-3),
+        "Head on features and texture, more penalty": head(features=True, texture=True, varied=True, penalty=1e-2),
+    }
 
 
 def measure(method: Method, groups: dict[str, Group]) -> dict[str, float]:
@@ -189,7 +209,7 @@ def main(arguments: Sequence[str]) -> None:
         "model": bundle.card.name,
         "pictures": {kind: len(group.folds) for kind, group in groups.items()},
         "refused": REFUSED,
-        "rows": [{"method": name, **measure(method, groups)} for name, method in METHODS.items()],
+        "rows": [{"method": name, **measure(method, groups)} for name, method in methods(bundle).items()],
     }
     write_json(options.out, result)
 
