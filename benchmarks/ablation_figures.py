@@ -128,7 +128,7 @@ def summarise(protocol: Protocol, data: Path, out: Path, seeds: Sequence[int]) -
                 for seed in paired
             ]
             against = [plain[seed] for seed in paired]
-        rows.append({"name": row.name, "title": row.title, "seeds": paired, **_compared(own, against)})
+        rows.append({"name": row.name, "title": row.title, "seeds": paired, **compared(own, against)})
         rows[-1]["processor_seconds"] = _seconds(runs, paired) if row.trained else None
     return {
         "protocol": _public(protocol),
@@ -140,7 +140,8 @@ def summarise(protocol: Protocol, data: Path, out: Path, seeds: Sequence[int]) -
     }
 
 
-def _compared(own: Sequence[Mapping[str, Floats]], against: Sequence[Mapping[str, Floats]]) -> dict[str, Any]:
+def compared(own: Sequence[Mapping[str, Floats]], against: Sequence[Mapping[str, Floats]]) -> dict[str, Any]:
+    """Value, difference and interval of each metric that all have, of `Judge.figures` paired by seed."""
     result: dict[str, Any] = {}
     for name in METRICS:
         if not all(name in figures for figures in (*own, *against)):

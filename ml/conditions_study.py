@@ -54,7 +54,7 @@ def study_conditions(
     `conditions.json`, which is written last. Raises DatasetError for data the model was not made for, a split without
     images, an image that cannot be read, or an `out` that cannot be written.
     """
-    dataset = load_dataset(dataset_folder)
+    dataset = load_dataset(dataset_folder, bundle.card.data.get("fold"))
     if dataset.classes != bundle.card.classes:
         raise DatasetError(
             f"The data has the classes {', '.join(dataset.classes)} and the model {', '.join(bundle.card.classes)}; "

@@ -201,11 +201,15 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
     the data it was trained on, and of the data of each bundle that training started from.
     """
     members = [entry for member in bundle.card.members for entry in (member, *member.get("lineage", ()))]
+    trained_on, asked = bundle.card.data, dataset.fingerprint()
     for earlier in (*bundle.card.lineage, *members):
-        if earlier["data"].get("split_digests") != bundle.card.data.get("split_digests"):
+        data = earlier["data"]
+        if data.get("split_digests") != trained_on.get("split_digests"):
+            if data.get("source_hashes") and data["source_hashes"] == asked.get("source_hashes"):
+                message = "Part of the model was trained on another split of this source, which shares images with it."
+                return {"verdict": "overlap", "message": message}
             message = "Not known: part of the model was trained on other data."
             return {"verdict": "unknown", "message": message}
-    trained_on, asked = bundle.card.data, dataset.fingerprint()
     if trained_on.get("split_digests") == asked["split_digests"]:
         if split == "test":
             return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}

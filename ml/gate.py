@@ -120,13 +120,14 @@ def project(arrays: Mapping[str, NDArray[np.float32]], features: NDArray[np.floa
 
 
 def neighbour_distance(points: NDArray[np.floating], bank: NDArray[np.floating]) -> Floats:
-    """Mean Euclidean distance [N] from points [N, K] to their nearest `NEIGHBOURS` in the bank [M, K].
+    """Mean Euclidean distance [N] from points [N, K] to their nearest `NEIGHBOURS` (all, of fewer) in the bank [M, K].
 
     (Sun, Ming, Zhu, Li 2022, "Out-of-distribution detection with deep nearest neighbors".)
     """
     points, bank = points.astype(np.float64), bank.astype(np.float64)  # differences of large squares
     squares = (points**2).sum(1)[:, None] + (bank**2).sum(1) - 2 * points @ bank.T
-    nearest = np.partition(squares, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    count = min(NEIGHBOURS, squares.shape[1])
+    nearest = np.partition(squares, count - 1, axis=1)[:, :count]
     result: Floats = np.sqrt(np.maximum(nearest, 0)).mean(axis=1)
     return result
 

@@ -127,7 +127,7 @@ def make_run(
         workers=default_workers(device.type) if config.workers < 0 else config.workers,
         teacher=None
         if config.teacher is None
-        else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, normalise),
+        else Teacher(load_bundle(Path(config.teacher)), taxonomy.codes, normalise, config.preprocessing),
         progress_bar=progress_bar,
     )
     if config.reset_batch_norm and not resume:

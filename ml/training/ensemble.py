@@ -40,7 +40,7 @@ def make_ensemble(
     The gate, the features and the confirmed cases are those of the first member. Weights are packed (ml.packing).
     Raises TrainingError where the members do not belong together or to that data.
     """
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, members[0].card.data.get("fold") if members else None)
     _check(members, dataset)
     first = members[0].card
     taxonomy, records = load_taxonomy(first.label_set), dataset.split("val")

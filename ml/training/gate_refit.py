@@ -24,7 +24,7 @@ def refit_gate(bundle: Bundle, data: Path, negatives: Path | None, folder: Path,
     An ensemble's gate looks at the features of its first network, so that one's is fitted. Raises TrainingError where
     the bundle was not trained on the prepared data in `data`.
     """
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, bundle.card.data.get("fold"))
     if bundle.card.data.get("split_digests") != dataset.fingerprint()["split_digests"]:
         raise TrainingError(f"The model {bundle.card.name} was trained on other data, or on another split of it.")
     old = bundle.gate_arrays()

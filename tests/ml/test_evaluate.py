@@ -229,9 +229,10 @@ def test_overlap_with_training_is_noticed(tiny_bundle: Bundle, drawn_data: Path)
     assert verdict(dataset, other_source, "test") == "unknown"
     assert verdict(None, dataset, "test") == "unknown"
     assert verdict(dataset, dataset, "test", dataset) == "none"
-    assert verdict(dataset, dataset, "test", other_split) == "unknown", (
-        "an earlier instalment may have seen these images"
+    assert verdict(dataset, dataset, "test", other_split) == "overlap", (
+        "an earlier instalment saw images of this source"
     )
+    assert verdict(dataset, dataset, "test", other_source) == "unknown"
 
 
 def test_data_of_other_classes_is_refused_in_a_sentence(tiny_bundle: Bundle, tmp_path: Path) -> None:

@@ -200,6 +200,8 @@ def test_neighbour_distance_agrees_with_the_definition() -> None:
     points, bank = random.normal(size=(5, 4)), random.normal(size=(40, 4)).astype(np.float32)
     direct = np.sort(np.linalg.norm(points[:, None] - bank, axis=2), axis=1)[:, :8].mean(axis=1)
     assert neighbour_distance(points, bank) == pytest.approx(direct)
+    few = np.linalg.norm(points[:, None] - bank[:3], axis=2).mean(axis=1)
+    assert neighbour_distance(points, bank[:3]) == pytest.approx(few), "where there are fewer, all of them count"
 
 
 def test_generated_and_varied_pictures_are_rgb(photo: np.ndarray) -> None:

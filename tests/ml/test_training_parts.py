@@ -15,6 +15,7 @@ from ml.bundle import Bundle
 from ml.data.manifest import load_dataset
 from ml.errors import MLError, TrainingError
 from ml.networks import batch_norms
+from ml.preprocess import Preprocessing, chosen_steps
 from ml.runtime import TorchRuntime
 from ml.train import choose_device, choose_precision, new_version
 from ml.training.config import OperatingPoints
@@ -154,9 +155,15 @@ def test_every_architecture_answers(name: str) -> None:
 def test_the_teacher_sees_what_its_own_normalisation_gives(tiny_bundle: Bundle) -> None:
     student = Normaliser((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), torch.device("cpu"))
     pixels = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-    answer = Teacher(tiny_bundle, tiny_bundle.card.classes, student).logits(student(pixels)).numpy()
+    answer = Teacher(tiny_bundle, tiny_bundle.card.classes, student, Preprocessing()).logits(student(pixels)).numpy()
     own = Normaliser(tiny_bundle.card.mean, tiny_bundle.card.std, torch.device("cpu"))(pixels)
     assert answer == pytest.approx(TorchRuntime(tiny_bundle).run(own.contiguous().numpy()).logits, abs=1e-4)
+
+
+def test_a_teacher_of_pictures_prepared_in_another_way_is_refused(tiny_bundle: Bundle) -> None:
+    student = Normaliser((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), torch.device("cpu"))
+    with pytest.raises(TrainingError, match="prepared in another way"):
+        Teacher(tiny_bundle, tiny_bundle.card.classes, student, chosen_steps(("hair_removal",)))
 
 
 def test_the_head_is_linear_relu_dropout_linear() -> None:
