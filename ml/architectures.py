@@ -34,6 +34,7 @@ ARCHITECTURES = {
         Architecture("efficientnet-b3", 224),
         Architecture("efficientnet-lite2", 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         Architecture("mobilenet-v2", 224),
+        Architecture("xception", 299, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         Architecture("lenet", 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     )
 }
@@ -63,8 +64,8 @@ def build_model(name: str, classes: int, image_size: int, dropout: float = 0.5) 
 
     if name == "mobilenet-v2":
         backbone = networks.mobilenet_v2()
-    elif name == "efficientnet-lite2":
-        backbone = networks.efficientnet_lite(name)
+    elif name in networks.TIMM_NAMES:
+        backbone = networks.timm_backbone(name)
     elif name == "lenet":
         backbone = networks.lenet()
     else:

@@ -9,6 +9,9 @@ from efficientnet_pytorch import EfficientNet
 from torch import Tensor, nn
 
 HEAD_WIDTH = 512
+TIMM_NAMES = {"efficientnet-lite2": "tf_efficientnet_lite2", "xception": "legacy_xception"}
+"""What timm calls those networks of the registry that come from it. Its "legacy" Xception is the one of the paper
+(Chollet 2017, "Xception: deep learning with depthwise separable convolutions"); the others there are DeepLab's."""
 
 
 class Backbone(Protocol):
@@ -106,9 +109,9 @@ def lenet() -> Backbone:
     return LeNetBackbone()
 
 
-def efficientnet_lite(name: str) -> Backbone:
-    """timm's EfficientNet-Lite as a backbone; `name` as in the registry."""
-    return TimmBackbone("tf_" + name.replace("-", "_"))
+def timm_backbone(name: str) -> Backbone:
+    """A network of timm as a backbone; `name` as in the registry, one of `TIMM_NAMES`."""
+    return TimmBackbone(TIMM_NAMES[name])
 
 
 class Network(nn.Module):

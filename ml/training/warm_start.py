@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ml.bundle import is_bundle, load_bundle
 from ml.errors import TrainingError
-from ml.networks import MobileNetBackbone, Network, TimmBackbone
+from ml.networks import TIMM_NAMES, MobileNetBackbone, Network, TimmBackbone
 from ml.runtime import load_state
 
 CONTAINERS = ("state_dict", "model_state_dict", "model")
@@ -116,10 +116,10 @@ def _download(architecture: str) -> dict[str, Tensor]:
             from torchvision.models import MobileNet_V2_Weights
 
             return dict(MobileNet_V2_Weights.IMAGENET1K_V2.get_state_dict(progress=True, check_hash=True))
-        if architecture.startswith("efficientnet-lite"):
+        if architecture in TIMM_NAMES:
             import timm
 
-            return dict(timm.create_model("tf_" + architecture.replace("-", "_"), pretrained=True).state_dict())
+            return dict(timm.create_model(TIMM_NAMES[architecture], pretrained=True).state_dict())
         if architecture.startswith("efficientnet-b"):
             from efficientnet_pytorch import EfficientNet
 
