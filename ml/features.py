@@ -1,19 +1,25 @@
 """Where the lesion is in a photo, from colour alone: what is measured of a lesion builds on this.
 
 No model and no training: the lesion is what differs in colour from the skin around it (Otsu 1979, "A threshold
-selection method from gray-level histograms"). That serves for measuring; it is no border for a surgeon.
+selection method from gray-level histograms"). That serves for measuring; it is no border for a surgeon. What is
+measured stands in features_shape.py, features_colour.py and features_texture.py, and as one list in features_list.py.
 """
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 Plane = NDArray[np.float32]  # [H, W]
 Mask = NDArray[np.bool_]  # [H, W]
 
 WORKING_SIDE = 256
 """Longer side, in pixels, of the picture that the lesion is looked for in."""
+
+MEASURED_SIDE = 160
+"""Longer side, in pixels, of the picture that a lesion is measured in: smaller, so that it takes milliseconds."""
 
 HAIR_WIDTH = 7
 """Dark lines up to this many pixels wide (at WORKING_SIDE) are hairs."""
@@ -30,6 +36,25 @@ the black heart of a melanoma would part from its brown surroundings."""
 
 MIN_AREA, MAX_AREA = 0.005, 0.90
 """Share of the view that a lesion may take."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a lesion is looked for: at `side` pixels on the longer side; it grows into what adjoins it and differs from
+    the skin by `growth` times the threshold that found it; being lighter than the skin counts `lighter` times."""
+
+    side: int
+    growth: float = 1.0
+    lighter: float = 1.0
+
+    def pixels(self, number: float) -> float:
+        """A length at WORKING_SIDE as one at this side."""
+        return number * self.side / WORKING_SIDE
+
+
+SHOWN = Search(WORKING_SIDE)
+MEASURED = Search(MEASURED_SIDE, growth=0.8, lighter=0.3)
+"""For measuring, a border that fades is followed, and the light middle of a picture with dark corners is no lesion."""
 
 # sRGB (IEC 61966-2-1) to linear light, by byte, and to CIE XYZ relative to the white point D65.
 _BYTES = np.arange(256) / 255
@@ -61,65 +86,141 @@ def lesion_mask(pixels: NDArray[np.uint8]) -> Mask | None:
     """RGB [H, W, 3] -> which pixels are the lesion, [H, W], in one piece without holes.
 
     None where nothing stands out from the skin, or what does is too small or too large to be the lesion. Hairs are
-    closed over, and the dark frame of a dermatoscope's view is left out. About 12 ms
+    closed over, and the dark frame of a dermatoscope's view is left out. About 6 ms
     of processor time for a photo of 400 x 300 pixels.
     """
     height, width = pixels.shape[:2]
-    scale = min(1.0, WORKING_SIDE / max(height, width))
-    size = (max(1, round(scale * width)), max(1, round(scale * height)))
-    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    colours = cielab(_without_hairs(small))
-    view = _view(colours[..., 0])
-    found = _lesion(colours, view)
+    colours = cielab(_without_hairs(_reduced(pixels, SHOWN.side), HAIR_WIDTH))
+    found = _lesion(colours, _view(colours[..., 0], SHOWN), SHOWN)
     if found is None:
         return None
-    whole = Image.fromarray(found.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+    whole = Image.fromarray(found.mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
     mask: Mask = np.asarray(whole) > 127
     return mask
 
 
-def _without_hairs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Lesion:
+    """A lesion as it is measured, in a picture of h x w pixels.
+
+    `colours` [h, w, 3] are CIELAB; `mask` [h, w] is the lesion in one piece without holes, `view` [h, w] what is not
+    the dark frame of a dermatoscope's view; `skin` [3] is the colour of the skin around, CIELAB; `scale` is the number
+    of pixels of the photo for one of this picture.
+    """
+
+    pixels: NDArray[np.uint8]
+    colours: NDArray[np.float32]
+    mask: Mask
+    view: Mask
+    skin: NDArray[np.float32]
+    scale: float
+
+
+def find_lesion(pixels: NDArray[np.uint8]) -> Lesion | None:
+    """RGB [H, W, 3] -> its lesion at `MEASURED_SIDE`; None as for `lesion_mask`.
+
+    As there, the largest piece over Otsu's threshold is found first; from there the region grows into what adjoins it
+    and stands out somewhat less, since borders fade (Adams, Bischof 1994, "Seeded region growing"). About 3 ms.
+    """
+    small = _reduced(pixels, MEASURED.side)
+    colours = cielab(_without_hairs(small, 1 + 2 * round(MEASURED.pixels(HAIR_WIDTH) / 2)))
+    view = _view(colours[..., 0], MEASURED)
+    found = _lesion(colours, view, MEASURED)
+    if found is None:
+        return None
+    return Lesion(small, colours, found.mask, view, found.skin, max(pixels.shape[:2]) / max(small.shape[:2]))
+
+
+def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def _without_hairs(pixels: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     """Morphological closing of each channel: dark lines take the colour beside them (Lee et al. 1997, "DullRazor")."""
-    box = (HAIR_WIDTH, HAIR_WIDTH, 1)
-    closed: NDArray[np.uint8] = ndimage.minimum_filter(ndimage.maximum_filter(pixels, box), box)
-    return closed
+    box = np.ones((width, width), np.uint8)
+    widest = cv2.dilate(pixels, box, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(cv2.erode(widest, box, borderType=cv2.BORDER_REFLECT), np.uint8)
 
 
-def _view(lightness: Plane) -> Mask:
+def _view(lightness: Plane, how: Search) -> Mask:
     """What is not the dark frame of a dermatoscope's view, [H, W]."""
-    labels, count = ndimage.label(lightness < FRAME_LIGHTNESS)
-    if not count:
-        return np.ones(lightness.shape, np.bool_)
+    _, labels = cv2.connectedComponents((lightness < FRAME_LIGHTNESS).astype(np.uint8), connectivity=4)
     corners = np.unique(labels[[0, 0, -1, -1], [0, -1, 0, -1]])
     frame = np.isin(labels, corners[corners > 0])
+    if not frame.any():
+        return np.ones(lightness.shape, np.bool_)
     # The frame's edge is soft: what lies close to it is shaded, too.
-    view: Mask = ~ndimage.binary_dilation(frame, iterations=8)
+    view: Mask = ~_dilated(frame, round(how.pixels(8)))
     return view
 
 
-def _lesion(colours: NDArray[np.float32], view: Mask) -> Mask | None:
+@dataclass(frozen=True)
+class _Found:
+    mask: Mask
+    skin: NDArray[np.float32]
+
+
+def _lesion(colours: NDArray[np.float32], view: Mask, how: Search) -> _Found | None:
     if view.mean() < 0.2:
         return None
-    difference = np.minimum(_difference_from_skin(colours, view), FULL_DIFFERENCE)
-    difference = ndimage.gaussian_filter(difference, 2.0)
+    skin = _skin_colour(colours, view)
+    apart = colours - skin
+    if how.lighter != 1:
+        apart[..., 0] = np.where(apart[..., 0] > 0, how.lighter * apart[..., 0], apart[..., 0])
+    difference = np.minimum(np.sqrt(np.einsum("hwc,hwc->hw", apart, apart)), FULL_DIFFERENCE)
+    reach, deviation = 2 * round(how.pixels(8)) + 1, how.pixels(2)
+    difference = cv2.GaussianBlur(difference, (reach, reach), deviation, borderType=cv2.BORDER_REFLECT)
     threshold = max(otsu_threshold(difference[view]), MIN_DIFFERENCE)
-    standing_out = ndimage.binary_opening((difference > threshold) & view, iterations=2)
-    labels, count = ndimage.label(standing_out)
-    if not count:
+    standing_out = _opened((difference > threshold) & view, round(how.pixels(2)))
+    count, labels = cv2.connectedComponents(standing_out.astype(np.uint8), connectivity=4)
+    if count == 1:
         return None
     # The largest piece, those near the centre counting more.
-    weights = ndimage.sum_labels(_nearness_to_centre(view.shape), labels, np.arange(1, count + 1))
-    lesion: Mask = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(weights)))
-    return lesion if MIN_AREA <= lesion[view].mean() <= MAX_AREA else None
+    weights = np.bincount(labels.ravel(), _nearness_to_centre(view.shape).ravel(), count)
+    seed = labels == 1 + int(np.argmax(weights[1:]))
+    if how.growth < 1:
+        seed = _grown(seed, _opened((difference > how.growth * threshold) & view, round(how.pixels(2))))
+    mask = _filled(seed)
+    return _Found(mask, skin) if MIN_AREA <= mask[view].mean() <= MAX_AREA else None
 
 
-def _difference_from_skin(colours: NDArray[np.float32], view: Mask) -> Plane:
-    """Distance in CIELAB from the colour of the skin, which is that of the lighter half of the rim of the view."""
-    depth = ndimage.distance_transform_edt(np.pad(view, 1))[1:-1, 1:-1]
+def _grown(seed: Mask, wider: Mask) -> Mask:
+    """The pieces of `wider` [H, W] that the seed [H, W] touches, and the seed."""
+    _, labels = cv2.connectedComponents((wider | seed).astype(np.uint8), connectivity=4)
+    grown: Mask = np.isin(labels, np.unique(labels[seed]))
+    return grown
+
+
+def _filled(mask: Mask) -> Mask:
+    """A mask [H, W] without its holes."""
+    outside = np.pad(mask, 1).astype(np.uint8)
+    cv2.floodFill(outside, None, (0, 0), (1,))
+    filled: Mask = mask | (outside[1:-1, 1:-1] == 0)
+    return filled
+
+
+def _opened(mask: Mask, times: int) -> Mask:
+    """A mask [H, W] without what is thinner than about twice `times` pixels; it ends at the rim of the picture."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    eroded = cv2.erode(mask.astype(np.uint8), cross, iterations=times, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    return _dilated(eroded > 0, times)
+
+
+def _dilated(mask: Mask, times: int) -> Mask:
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    wider: Mask = np.asarray(cv2.dilate(mask.astype(np.uint8), cross, iterations=times)) > 0
+    return wider
+
+
+def _skin_colour(colours: NDArray[np.float32], view: Mask) -> NDArray[np.float32]:
+    """The colour of the skin, CIELAB [3]: that of the lighter half of the rim of the view."""
+    depth = cv2.distanceTransform(np.pad(view, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     rim = colours[view & (depth <= 0.1 * min(view.shape))]
-    skin = np.median(rim[rim[:, 0] >= np.median(rim[:, 0])], axis=0)
-    difference: Plane = np.linalg.norm(colours - skin, axis=2)
-    return difference
+    skin: NDArray[np.float32] = np.median(rim[rim[:, 0] >= np.median(rim[:, 0])], axis=0)
+    return skin
 
 
 def _nearness_to_centre(shape: tuple[int, ...]) -> Plane:
