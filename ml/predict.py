@@ -87,6 +87,11 @@ class Classifier:
         self._priors = np.asarray(bundle.card.class_priors)
         self._calibration = _calibration(bundle)
 
+    @property
+    def runtimes(self) -> tuple[TorchRuntime, ...]:
+        """Each network as it runs, in their order."""
+        return tuple(member.runtime for member in self._members)
+
     def predict(
         self, images: Sequence[NDArray[np.uint8]], batch_size: int = 16, *, heatmaps: bool = False
     ) -> Prediction:

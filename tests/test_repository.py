@@ -32,7 +32,9 @@ def tracked_files() -> list[Path]:
     return [path for name in listing.stdout.split("\0") if name and (path := PROJECT / name).is_file()]
 
 
-@pytest.mark.parametrize("script", ["update_settings.py", "update_figures.py", "update_conditions.py"])
+@pytest.mark.parametrize(
+    "script", ["update_settings.py", "update_figures.py", "update_conditions.py", "update_comparison.py"]
+)
 def test_documents_agree_with_the_code(script: str) -> None:
     run = subprocess.run(
         [sys.executable, f"docs/{script}", "--check"], cwd=PROJECT, capture_output=True, check=False, text=True

@@ -87,10 +87,12 @@ def _init_pages(app: Flask) -> None:
 
 def _init_commands(app: Flask) -> None:
     from webapp.cli import (
+        compare,
         conditions,
         data,
         ensemble,
         evaluate,
+        export,
         gate,
         predict,
         screenings,
@@ -107,6 +109,8 @@ def _init_commands(app: Flask) -> None:
         gate.gate_cli,
         evaluate.evaluate_command,
         conditions.conditions_command,
+        compare.compare_command,
+        export.export_command,
         predict.predict_command,
         users.users,
         tokens.tokens,

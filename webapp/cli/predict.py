@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from ml.errors import ImageFault, InvalidImage, MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+from webapp.cli.contact_sheet import ORDERS, Entry, small_picture, write_contact_sheet
 from webapp.config import Config
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Answer:
     path: str
     screening: Screening | None
     error: str | None
+    picture: bytes | None = None
+    """A small JPEG of the photo, where one was asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """The line of the JSON Lines format."""
@@ -75,8 +78,23 @@ Writer = Callable[[Answer], None]
     help="A table to read, one JSON object a line, or CSV.",
 )
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Photos held at a time.")
+@click.option(
+    "--contact-sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write an HTML page with small pictures and answers to this file.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(ORDERS),
+    default="given",
+    show_default=True,
+    help="Of the contact sheet: as the photos were given, or the highest risk first.",
+)
 @with_appcontext
-def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch_size: int) -> None:
+def predict_command(
+    paths: tuple[str, ...], model: str | None, style: str, batch_size: int, contact_sheet: Path | None, order: str
+) -> None:
     """Answer photos: files, or folders with all photos in them.
 
     Each photo is answered by itself. The exit status is 1 if any could not be read.
@@ -94,12 +112,23 @@ def predict_command(paths: tuple[str, ...], model: str | None, style: str, batch
     write = WRITERS[style](bundle.card.classes)
     read = partial(decode, max_pixels=config.max_pixels, max_side=config.photo_max_side)  # as an upload is read
     failed = 0
+    entries: list[Entry] = []
     with tqdm(total=len(found), unit="photo", file=sys.stderr) as bar:
-        for answer in answers(found, screener, batch_size, read):
+        for answer in answers(found, screener, batch_size, read, pictures=contact_sheet is not None):
+            if contact_sheet is not None:
+                entries.append(Entry(answer.path, answer.screening, answer.error, answer.picture))
             with bar.external_write_mode(file=sys.stdout):
                 write(answer)
             failed += answer.error is not None
             bar.update()
+    if contact_sheet is not None:
+        named = f"{bundle.card.name}@{bundle.card.version}"
+        try:
+            write_contact_sheet(contact_sheet, entries, order, screener.classifier.taxonomy, named)
+        except OSError as error:
+            raise click.ClickException(
+                f"Cannot write {contact_sheet}: {error.strerror or 'the folder is not writable'}."
+            ) from error
     if failed:
         click.echo(f"{failed} of {len(found)} could not be read.", err=True)
         sys.exit(1)
@@ -115,9 +144,17 @@ def expand(path: str) -> list[str]:
 
 
 def answers(
-    paths: Iterable[str], screener: Screener, batch_size: int, read: Callable[[bytes], NDArray[np.uint8]]
+    paths: Iterable[str],
+    screener: Screener,
+    batch_size: int,
+    read: Callable[[bytes], NDArray[np.uint8]],
+    *,
+    pictures: bool = False,
 ) -> Iterator[Answer]:
-    """An answer for every path, in order, with at most `batch_size` photos in memory; `read` decodes a file."""
+    """An answer for every path, in order, with at most `batch_size` photos in memory; `read` decodes a file.
+
+    With `pictures` each photo's answer comes with its small picture.
+    """
     remaining = iter(paths)
     while batch := list(islice(remaining, batch_size)):
         photos = [_open(path, read) for path in batch]
@@ -126,7 +163,8 @@ def answers(
             if isinstance(photo, Photo):
                 screening = next(screenings)
                 seconds = {**screening.seconds, "decode": round(photo.seconds, 4)}
-                yield Answer(path, replace(screening, seconds=seconds), None)
+                small = small_picture(photo.pixels) if pictures else None
+                yield Answer(path, replace(screening, seconds=seconds), None, small)
             else:
                 yield Answer(path, None, photo)
 
