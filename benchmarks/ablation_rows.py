@@ -63,6 +63,8 @@ ROWS = (
     Row("hair-removal", "Hair removal", {"preprocessing": chosen_steps(("hair_removal",))}),
     Row("colour-constancy", "Colour constancy", {"preprocessing": chosen_steps(("colour_constancy",))}),
     Row("noise-reduction", "Noise reduction", {"preprocessing": chosen_steps(("noise_reduction",))}),
+    Row("hair-copies", "Every second training picture without its hair", {"hair_removed_copies": 0.5}),
+    Row("skin-tones", "Every second training picture on another skin tone", {"skin_tones": 0.5}),
     Row("no-average", "No moving average of the weights", {"average_decay": 0.0}),
     Row("one-rate", "One learning rate for the whole backbone", {"early_rate": 1e-3}),
     Row("no-smoothing", "Cross-entropy without label smoothing", {"label_smoothing": 0.0}),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.ablation_faults import with_faults
 from benchmarks.ablation_rows import BASELINE, Protocol, Row
-from ml.data.loader import decoded
+from ml.data.cache import decoded
 from ml.data.manifest import Dataset, load_dataset
 from ml.files import write_atomically, write_json
 from ml.labels import load_taxonomy

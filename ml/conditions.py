@@ -14,6 +14,7 @@ from ml.conditions_faults import (
     SKIN_TONES,
     Mask,
     Pixels,
+    central_ellipse,
     exposure,
     gaussian_blur,
     green_cast,
@@ -56,15 +57,8 @@ def degrade(pixels: Pixels, condition: Condition, severity: int, mask: Mask | No
         return pixels.copy()
     # The same draw at every step: only the size of the fault changes from one to the next.
     rng = np.random.default_rng([seed, _seed_of(condition.name)])
-    lesion = _central_ellipse(pixels) if mask is None else mask
+    lesion = central_ellipse(*pixels.shape[:2]) if mask is None else mask
     return np.ascontiguousarray(condition.apply(pixels, condition.values[severity - 1], rng, lesion))
-
-
-def _central_ellipse(pixels: Pixels) -> Mask:
-    height, width = pixels.shape[:2]
-    rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    ellipse: Mask = rows**2 + columns**2 <= 0.25
-    return ellipse
 
 
 def _seed_of(name: str) -> int:

@@ -28,6 +28,13 @@ ultraviolet radiation exposure") set at 55, 41, 28, 10 and -30: very light, ligh
 Roman numbers are a habit only: a Fitzpatrick type is how skin reacts to the sun, and only loosely a colour."""
 
 
+def central_ellipse(height: int, width: int) -> Mask:
+    """What stands for a lesion that was not found: an ellipse in the middle, half as wide and high as the picture."""
+    rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    ellipse: Mask = rows**2 + columns**2 <= 0.25
+    return ellipse
+
+
 def gaussian_blur(pixels: Pixels, radius: float) -> Pixels:
     """Out of focus: a Gaussian (as three box filters) whose standard deviation is the share `radius` of the width."""
     blur = ImageFilter.GaussianBlur(radius * pixels.shape[1])

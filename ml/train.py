@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ml.architectures import build_model, find_architecture
 from ml.bundle import Bundle, load_bundle
-from ml.data.loader import CACHE_MARGIN, AugmentedImages, decoded, default_workers
+from ml.data.cache import decoded
+from ml.data.loader import CACHE_MARGIN, AugmentedImages, default_workers
+from ml.data.looks import looks_of
 from ml.data.manifest import Dataset, ImageRecord, load_dataset
 from ml.errors import TrainingError
 from ml.labels import Taxonomy, load_taxonomy
@@ -204,7 +206,10 @@ def _training_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonom
     side, cache = round(CACHE_MARGIN * config.image_size), dataset.folder / "cache"
     images = decoded(records, side, cache, progress, preprocessing=config.preprocessing)
     transform = training_transform(config.augmentation, config.image_size)
-    return AugmentedImages(images, _labels(records, taxonomy), transform, config.seed)
+    looks = looks_of(
+        records, images, cache, config.preprocessing, config.hair_removed_copies, config.skin_tones, progress
+    )
+    return AugmentedImages(images, _labels(records, taxonomy), transform, config.seed, looks)
 
 
 def _validation_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> Split:

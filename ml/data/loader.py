@@ -1,10 +1,7 @@
-"""Feeding images to training: decode once into a cache on disk, then read, augment and batch."""
+"""Feeding images to training: read from the cache on disk, augment and batch."""
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,75 +10,44 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
-from tqdm import tqdm
 
-from ml.data.manifest import ImageRecord, read_image
-from ml.errors import DatasetError
-from ml.preprocess import MAX_SIDE, Preprocessing, prepared
-from ml.transforms.serving import square
+from ml.data.looks import Looks
 
 CACHE_MARGIN = 1.25
 """Training images are cached this much larger than the network's input, so that crops keep their detail."""
 
-NO_STEPS = Preprocessing()
-
-
-def decoded(
-    records: Sequence[ImageRecord],
-    side: int,
-    cache: Path,
-    progress: bool = True,
-    zoom: float = 1.0,
-    preprocessing: Preprocessing = NO_STEPS,
-) -> NDArray[np.uint8]:
-    """All pictures as one memory-mapped array uint8 [N, side, side, 3], made on first use and kept in `cache`.
-
-    With `zoom` below 1 it is the central share of each side. The file's name is a digest of the pictures' own digests,
-    side, zoom and preprocessing, so a changed data set or size never meets a stale cache. Raises DatasetError where a
-    picture cannot be read or the cache cannot be written.
-    """
-    steps = [preprocessing.to_dict()] if preprocessing != NO_STEPS else []
-    key = hashlib.sha256(json.dumps([side, zoom, *steps, *(r.sha256 for r in records)]).encode()).hexdigest()[:24]
-    path = cache / f"{key}.npy"
-    if not path.exists():
-        try:
-            _fill(path, records, side, zoom, preprocessing, progress)
-        except OSError as error:
-            reason = error.strerror or "the folder is not writable"
-            raise DatasetError(f"The decoded images cannot be kept in {cache}: {reason}.") from error
-    array: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    return array
-
-
-def _fill(
-    path: Path, records: Sequence[ImageRecord], side: int, zoom: float, preprocessing: Preprocessing, progress: bool
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
-    # Where a step works on the picture in its full size, it has to see what serving gives it.
-    reading = 4 * side if preprocessing == NO_STEPS else 4 * max(side, MAX_SIDE)
-    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), side, side, 3))
-    for row, record in enumerate(tqdm(records, desc=f"decoding at {side} px", disable=not progress, unit="img")):
-        images[row] = square(prepared(read_image(record, reading), preprocessing), side, zoom)
-    images.flush()
-    del images
-    partial.replace(path)
-
 
 class AugmentedImages(TorchDataset[tuple[Tensor, int]]):
-    """Cached pictures, each augmented by a random stream of its own: (seed, epoch, image) fixes the result."""
+    """Cached pictures, each augmented by a random stream of its own: (seed, epoch, image) fixes the result.
 
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64], transform: v2.Transform, seed: int):
-        self.images, self.labels, self.transform, self.seed = images, labels, transform, seed
+    `looks` are what some pictures are shown as instead. `numbers` [N] are what counts as the image in the random
+    stream, where the pictures are a few of a larger set; otherwise it is the row.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        transform: v2.Transform,
+        seed: int,
+        looks: Looks | None = None,
+        numbers: NDArray[np.int64] | None = None,
+    ):
+        self.images, self.labels, self.transform, self.seed, self.looks = images, labels, transform, seed, looks
+        self.numbers = np.arange(len(labels)) if numbers is None else numbers
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, row = key
-        image = torch.from_numpy(np.ascontiguousarray(self.images[row].transpose(2, 0, 1)))
+        number = int(self.numbers[row])
+        pixels = self.images[row]
+        if self.looks is not None:
+            pixels = self.looks.shown(pixels, row, self.looks.drawn(self.seed, epoch, number))
+        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch, row)).generate_state(1)[0]))
+            torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch, number)).generate_state(1)[0]))
             return self.transform(image), int(self.labels[row])
 
 

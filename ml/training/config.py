@@ -35,7 +35,8 @@ class TrainingConfig:
     lesions look larger in training than in serving, which a somewhat larger input makes up for (Touvron, Vedaldi,
     Douze, Jegou 2019, "Fixing the train-test resolution discrepancy"). `focal_gamma` counts with the focal loss alone;
     `mixup` and `cutmix` are the parameter of the beta distribution that shares are drawn from, 0 for neither. `fold` is
-    the one to train on, from 1, of a data set that has folds.
+    the one to train on, from 1, of a data set that has folds. `hair_removed_copies` and `skin_tones` are the shares of
+    training pictures that are shown without their hair and on skin of another tone, drawn anew in each epoch.
     """
 
     label_set: str = "ham10000"
@@ -63,6 +64,8 @@ class TrainingConfig:
     label_smoothing: float = 0.05
     mixup: float = 0.0
     cutmix: float = 0.0
+    hair_removed_copies: float = 0.0
+    skin_tones: float = 0.0
     dropout: float = 0.5
     average_decay: float = 0.999
     reset_batch_norm: bool = False
@@ -100,6 +103,12 @@ class TrainingConfig:
             raise TrainingError("Learning rates must be above 0.")
         if min(self.mixup, self.cutmix, self.focal_gamma) < 0:
             raise TrainingError("Mixup, cutmix and the focal loss's gamma must be at least 0.")
+        if not 0 <= self.hair_removed_copies <= 1 or not 0 <= self.skin_tones <= 1:
+            raise TrainingError("The shares of pictures shown without hair or on another skin tone must lie in [0, 1].")
+        if self.hair_removed_copies and self.preprocessing.hair_removal is not None:
+            raise TrainingError(
+                "Hair is taken from every picture already: leave out --hair-removal or --hair-removed-copies."
+            )
         if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
             raise TrainingError("Dropout and label smoothing must lie in [0, 1).")
         if not 0 < self.operating_points.sensitivity < 1 or not 0 <= self.operating_points.missed < 1:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ml.architectures import find_architecture
 from ml.bundle import Bundle, Card, is_bundle, load_bundle, save_bundle
-from ml.data.loader import decoded
+from ml.data.cache import decoded
 from ml.data.manifest import Dataset
 from ml.files import sha256_file
 from ml.labels import Taxonomy

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.stats import spearmanr
 
-from ml.data.loader import decoded
+from ml.data.cache import decoded
 from ml.data.manifest import load_dataset, read_image
 from ml.errors import BundleError
 from ml.images import decode
