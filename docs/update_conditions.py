@@ -19,6 +19,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "docs")]
 
 from update_figures import main as update_blocks  # noqa: E402
 
+from ml.conditions_metrics import tone_sentence  # noqa: E402
 from ml.conditions_report import contact_sheet, digest, draw_all, points, points_span, share, share_span, svg  # noqa: E402
 from ml.data.drawn import draw_lesion  # noqa: E402
 from ml.features import lesion_mask  # noqa: E402
@@ -42,7 +43,8 @@ def block(name: str, figures: Mapping[str, Any]) -> str:
     return (
         f"`{name}`, {figures['n_images']} images of as many lesions of the {figures['split']} split "
         f"({figures['n_malignant']} malignant), {figures['date'][:10]}, set of views “{figures['views']}”:\n\n"
-        f"{sentences}\n\n![Curves of every condition](conditions/{name}.svg)\n\n{table(figures)}"
+        f"{sentences}\n\n**Skin tone alone.** {tone_sentence(figures)}\n\n"
+        f"![Curves of every condition](conditions/{name}.svg)\n\n{table(figures)}"
     )
 
 

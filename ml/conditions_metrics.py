@@ -182,6 +182,39 @@ def _hides(step: Mapping[str, Any]) -> bool:
     return low is not None and low > 0
 
 
+def tone_sentence(figures: Mapping[str, Any]) -> str:
+    """What becomes of answers when only the skin around the lesion takes other tones, from `conditions.json`."""
+    (condition,) = (condition for condition in figures["conditions"] if condition["name"] == "skin_tone")
+    steps, names = condition["steps"], [step["step"] for step in condition["steps"]]
+    flips = [None if step["status_flips"] is None else f"{step['status_flips']:.0%}" for step in steps]
+    refused = [f"{step['refused']:.0%}" for step in steps]
+    parts = [
+        "When only the tone of the skin around the lesion moves, "
+        f"{_listed(names, flips, 'of the pictures answered before and after get another status')}.",
+        f"{_listed(names, refused, 'are refused')}.",
+    ]
+    if all(step.get("risk_change") is not None for step in steps):
+        changes = [
+            f"{_points(step['risk_change'])} ({' to '.join(map(_points, step['intervals']['risk_change']))})"
+            for step in steps
+        ]
+        parts.append(f"The mean malignant risk changes by {_listed(names, changes, 'percentage points')}.")
+    return " ".join(parts)
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share):+d}"
+
+
+def _listed(names: Sequence[str], values: Sequence[str | None], what: str) -> str:
+    """Values as "a `what` at tone I, b at II and c at III"; those that are None are left out."""
+    told = [(value, name) for name, value in zip(names, values, strict=True) if value is not None]
+    if not told:
+        return f"none {what}"
+    parts = [f"{told[0][0]} {what} at tone {told[0][1]}", *(f"{value} at {name}" for value, name in told[1:])]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
 def _harm(step: Mapping[str, Any]) -> str:
     parts = []
     if _falls(step):

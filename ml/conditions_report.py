@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.conditions import CONDITIONS, degrade
+from ml.conditions_metrics import tone_sentence
 from ml.files import write_bytes
 from ml.report_figures import COLOURS, DASHES, GREY
 
@@ -49,6 +50,7 @@ def write_conditions_report(out: Path, figures: Mapping[str, Any], shown: Sequen
     environment.filters.update(share=share, share_span=share_span, points=points, points_span=points_span)
     page = environment.get_template(TEMPLATE).render(
         figures=figures,
+        tones=tone_sentence(figures),
         curves={
             condition["name"]: _data_uri(svg(draw_condition(figures, condition)), "image/svg+xml")
             for condition in figures["conditions"]

@@ -69,6 +69,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return iter([(self.epoch, int(row)) for row in order])
 
 
+def balancing_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """Weights of images [N] by their classes [N] with which an `EpochSampler` draws each class as often as another."""
+    counts = np.bincount(labels, minlength=classes)
+    return np.asarray(1.0 / np.maximum(counts, 1)[labels], dtype=np.float64)
+
+
 def training_loader(
     images: AugmentedImages, sampler: EpochSampler, batch_size: int, workers: int
 ) -> DataLoader[tuple[Tensor, int]]:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ml import metrics
-from ml.data.loader import AugmentedImages, EpochSampler, training_loader
+from ml.data.loader import AugmentedImages, EpochSampler, balancing_weights, training_loader
 from ml.errors import TrainingError
 from ml.networks import Network
 from ml.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -74,7 +74,8 @@ class Outcome:
 def run_epochs(run: Run, resume: bool) -> Outcome:
     """Train until the last epoch, early stopping, the time limit, or a loss that is not finite."""
     config, started = run.config, time.monotonic()
-    sampler = EpochSampler(len(run.training), config.seed, _sampling_weights(run))
+    weights = balancing_weights(run.training.labels, run.classes) if config.balanced_sampling else None
+    sampler = EpochSampler(len(run.training), config.seed, weights)
     loader = training_loader(run.training, sampler, config.batch_size, run.workers)
     optimiser = make_optimiser(run.network, config)
     schedule = Schedule(config, len(loader))
@@ -127,13 +128,6 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
             log.info("The time limit is reached after epoch %d; --resume goes on from here.", progress.epoch)
             break
     return Outcome(best, progress, failure)
-
-
-def _sampling_weights(run: Run) -> NDArray[np.float64] | None:
-    if not run.config.balanced_sampling:
-        return None
-    counts = np.bincount(run.training.labels, minlength=run.classes)
-    return np.asarray(1.0 / np.maximum(counts, 1)[run.training.labels], dtype=np.float64)
 
 
 def _train_epoch(

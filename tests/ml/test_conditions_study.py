@@ -14,7 +14,7 @@ import pytest
 
 from ml.bundle import Bundle
 from ml.conditions import CONDITIONS
-from ml.conditions_metrics import ERRS, HOLDS, REFUSES, Answers, errs, judge, measure_step
+from ml.conditions_metrics import ERRS, HOLDS, REFUSES, Answers, errs, judge, measure_step, tone_sentence
 from ml.conditions_report import contact_sheet, digest, draw_all, svg
 from ml.conditions_study import sample_lesions, study_conditions, with_views
 from ml.data.drawn import draw_lesion
@@ -207,3 +207,15 @@ def test_verdicts() -> None:
     worse = judge("Blur", names[:1], [_step(0.2, falls, fine)])
     assert "falls by 20 points (10 to 30)" in worse.sentence
     assert judge("Blur", names[:1], [_step(0.96, falls, fine, answered=4)]).kind == REFUSES
+
+
+def test_skin_tone_alone_is_told_in_figures(figures: dict[str, Any]) -> None:
+    (tones,) = (condition["steps"] for condition in figures["conditions"] if condition["name"] == "skin_tone")
+    told = tone_sentence(figures)
+    for step in tones:
+        assert f"{round(100 * step['risk_change']):+d} (" in told
+        assert f"{step['refused']:.0%} " in told
+        if step["status_flips"] is not None:
+            assert f"{step['status_flips']:.0%} " in told
+    assert "are refused at tone I," in told
+    assert " and " in told

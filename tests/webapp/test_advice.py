@@ -66,3 +66,11 @@ def test_risk_sentence_follows_the_thresholds() -> None:
 def test_a_class_named_for_its_rarity_is_noticed() -> None:
     assert advice.is_named_for_rarity("mel", {"mel": 0.3, "nv": 0.7})
     assert not advice.is_named_for_rarity("nv", {"mel": 0.3, "nv": 0.7})
+
+
+def test_the_hint_about_hair_tells_its_share() -> None:
+    gate = {"tip": "part_the_hair", "scores": {"hair": 0.22}}
+    assert "22" in advice.hint_figure(gate)
+    assert "15" in advice.hint_figure(gate)
+    assert advice.hint_figure({"tip": None, "scores": {"hair": 0.02}}) == ""
+    assert advice.hint_figure({"tip": "part_the_hair", "scores": {}}) == ""

@@ -1,12 +1,16 @@
 """`flask data`: several sources, folds and a label set of one's own from the command line."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from PIL import Image
 
+from ml.data.drawn import draw_lesion
 from ml.data.manifest import load_dataset
 from ml.labels import load_taxonomy, use_own_label_sets
 from tests.ml.data.layouts import drawn_rashes, write_folds, write_picture
@@ -106,3 +110,34 @@ def test_a_label_set_given_as_a_file_is_kept(
         assert words in " ".join(refused.output.split())
     unknown = runner.invoke(args=[*arguments, "--label-set", "moles"])
     assert "No readable label set 'moles'. Known ones: ham10000" in " ".join(unknown.output.split())
+
+
+def test_preview_shows_what_training_would_see(app: Flask, drawn_data: Path, tmp_path: Path) -> None:
+    command = ["data", "preview", "--data", str(drawn_data), "--out", str(tmp_path), "--image-size", "32"]
+    options = "--pictures 1 --views 2 --skin-tones 1 --faults 0.2 --balanced-sampling --class-weights none"
+    result = app.test_cli_runner().invoke(args=[*command, *options.split()])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^mel +\d+ +\d+\.\d% +\d+ +1\.00 +\d+\.\d%$", result.output, re.MULTILINE)
+    page = (tmp_path / "preview.html").read_text()
+    assert len(re.findall(r"<figcaption>epoch \d, tone [IV]+</figcaption>", page)) == 14
+    result = app.test_cli_runner().invoke(args=[*command, "--skin-tones", "2"])
+    assert result.exit_code == 2
+    result = app.test_cli_runner().invoke(args=[*command, "--crop-min", "0"])
+    assert result.exit_code == 1
+    assert "crop" in result.output
+
+
+def test_preview_shows_hair_removal(app: Flask, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        pixels = draw_lesion("nv", np.random.default_rng(number), (150, 200))
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{number}.png")
+    (tmp_path / "in" / "manifest.csv").write_text("file,ratings\n0.png,0\n1.png,1\n2.png,2\n")
+    command = ["data", "preview", "--hair", "--source", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    result = app.test_cli_runner().invoke(args=command)
+    assert result.exit_code == 0, result.output
+    assert "Pictures 3, hair on" in result.output
+    assert (tmp_path / "out" / "hair.html").is_file()
+    wrong = app.test_cli_runner().invoke(args=["data", "preview", "--hair", "--out", str(tmp_path)])
+    assert wrong.exit_code == 2
+    assert "--source" in wrong.output

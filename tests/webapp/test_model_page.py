@@ -52,6 +52,27 @@ def test_melanoma_comes_first_and_a_hundred_photos_are_a_hundred(visit: Callable
         assert part.count("<circle") == 100
 
 
+def test_the_study_of_skin_tones_is_told_where_there_is_one(
+    visit: Callable[..., Any], evaluated: Bundle, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    shutil.copytree(evaluated.path, tmp_path / "bundle")
+    digest = json.loads((evaluated.path / "evaluation" / "metrics.json").read_text(encoding="utf-8"))["bundle"][
+        "sha256"
+    ]
+    steps = [
+        {"status_flips": flips, "refused": refused} for flips, refused in ((0.09, 0.02), (0.312, 0.1), (None, 1.0))
+    ]
+    study = {"bundle": {"sha256": digest}, "conditions": [{"name": "skin_tone", "steps": steps}]}
+    (tmp_path / "bundle" / "evaluation" / "conditions.json").write_text(json.dumps(study), encoding="utf-8")
+    page = visit(load_bundle(tmp_path / "bundle")).text
+    assert "9 to 31 of 100 answers became another status" in page
+    assert "on the darkest 100 of 100 photos" in page
+    assert "data-tones" not in visit(tiny_bundle).text
+    study["bundle"] = {"sha256": "of other files"}
+    (tmp_path / "bundle" / "evaluation" / "conditions.json").write_text(json.dumps(study), encoding="utf-8")
+    assert "data-tones" not in visit(load_bundle(tmp_path / "bundle")).text
+
+
 def test_numbers_on_the_page_are_those_of_the_evaluation(visit: Callable[..., Any], evaluated: Bundle) -> None:
     metrics = json.loads((evaluated.path / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
     page = visit(evaluated).text

@@ -17,6 +17,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from ml.bundle import Bundle
+from ml.gate_quality import HAIR_HINT, MOSTLY_HAIR, hint, quality_scores
 from ml.images import decode, dimensions
 from ml.screen import MAX_PHOTOS, Screener
 from tests.webapp.forms import form_token
@@ -111,6 +112,27 @@ def test_only_a_photo_that_does_not_count_is_said_to_be_left_out(
         row.gate = {**(row.gate or {}), **caution}
         row.photos[0].answer = {**(row.photos[0].answer or {}), "gate": row.gate}
     assert re.findall(r"Photo (\d) was left out", client.get(location).text) == ["2"]
+
+
+def test_much_hair_is_a_hint_with_its_share(
+    app: Flask, client: FlaskClient, upload: Upload, photo: Photo, lesion: Callable[..., NDArray[np.uint8]]
+) -> None:
+    """What the gate says of a photo with much hair, on the page of a photo that it let pass."""
+    plain = upload(photo("mel", 1)).location
+    assert "data-gate-tip" not in client.get(plain).text
+    hairy = lesion("mel", 1).copy()
+    for x in range(4, 400, 11):
+        hairy[:, x : x + 2] = (20, 16, 14)
+    scores = quality_scores(hairy)
+    assert HAIR_HINT < scores["hair"] < MOSTLY_HAIR
+    with app.app_context(), write_transaction() as session:
+        row = session.get_one(ScreeningRow, 1)
+        row.gate = {**(row.gate or {}), "tip": hint(scores), "scores": {**(row.gate or {})["scores"], **scores}}
+    page = client.get(plain).text
+    assert 'data-gate-tip="part_the_hair"' in page
+    assert f"Hair lies on {scores['hair']:.1%} of the photo; from 15.0% on" in page
+    german = client.get(plain, headers={"Accept-Language": "de"}).text
+    assert "Haare liegen auf" in german
 
 
 def test_camera_field_counts_as_a_photo(post: Callable[..., TestResponse], photo: Photo) -> None:

@@ -34,6 +34,7 @@ def conditions_command(
 
     Writes conditions.json, conditions.csv and report.html to --out.
     """
+    from ml.conditions_metrics import tone_sentence
     from ml.conditions_study import study_conditions
 
     try:
@@ -44,4 +45,5 @@ def conditions_command(
         raise click.ClickException(str(error)) from error
     for condition in figures["conditions"]:
         click.echo(condition["sentence"])
+    click.echo(tone_sentence(figures))
     click.echo(f"Report: {out / 'report.html'}")

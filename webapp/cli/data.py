@@ -1,4 +1,4 @@
-"""`flask data`: prepare a dataset from a source, and audit one."""
+"""`flask data`: prepare a dataset from a source, and audit one; preview.py shows what training sees of it."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from ml.data.manifest import LAYOUTS, MANIFEST, SPLITS, Dataset
 from ml.data.sources import FORMATS, SourceFolder
 from ml.errors import MLError
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
+from webapp.cli.preview import preview_command
 
 if TYPE_CHECKING:
     from ml.data.audit import Audit
@@ -28,7 +29,10 @@ class _Unusable(click.ClickException):
 
 @click.group("data")
 def data_cli() -> None:
-    """Prepare and audit datasets."""
+    """Prepare, audit and look at datasets."""
+
+
+data_cli.add_command(preview_command)
 
 
 def _parse_split(context: click.Context, parameter: click.Parameter, value: str) -> dict[str, float]:

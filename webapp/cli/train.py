@@ -16,7 +16,7 @@ from flask.cli import with_appcontext
 from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_architecture
 from ml.bundle import find_bundle
 from ml.errors import MLError
-from ml.preprocess import Preprocessing, chosen_steps
+from webapp.cli.augmentation import augmentation_options, balancing_options, with_augmentation
 from webapp.cli.folds import checked_fold
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 
@@ -65,8 +65,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option(
     "--patience", default=5, show_default=True, help="Epochs without a better validation figure to stop after."
 )
-@click.option("--class-weights", default="sqrt", show_default=True, type=click.Choice(["sqrt", "inverse", "none"]))
-@click.option("--balanced-sampling/--plain-sampling", default=False, show_default=True)
+@balancing_options
 @click.option("--loss", default="cross-entropy", show_default=True, type=click.Choice(["cross-entropy", "focal"]))
 @click.option("--focal-gamma", default=2.0, show_default=True, help="How far the focal loss turns to hard images.")
 @click.option("--label-smoothing", default=0.05, show_default=True)
@@ -82,27 +81,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option("--distillation", default=0.5, show_default=True, help="Share of the teacher in the loss.")
 @click.option("--distillation-temperature", default=2.0, show_default=True)
 @click.option("--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "eight"]))
-@click.option(
-    "--augmentation",
-    default="full",
-    show_default=True,
-    type=click.Choice(["none", "basic", "full", "strong"]),
-    help="How far training images are changed; basic is mirror images alone. The next options change single parts.",
-)
-@click.option("--rotation", type=float, help="Augmentation: largest rotation in degrees.")
-@click.option("--right-angles/--no-right-angles", default=None, help="Augmentation: quarter turns.")
-@click.option("--crop-min", type=float, help="Augmentation: smallest crop, as a share of the area.")
-@click.option(
-    "--crop-max", type=float, help="Augmentation: largest crop; above 1 the picture shrinks, mirrored at its edges."
-)
-@click.option("--faults", type=float, help="Augmentation: chance of each fault of a phone's photo, such as noise.")
-@click.option("--brightness", type=float)
-@click.option("--contrast", type=float)
-@click.option("--saturation", type=float)
-@click.option("--hue", type=float)
-@click.option("--hair-removal", is_flag=True, help="Paint over dark hair; the finished model does the same.")
-@click.option("--noise-reduction", is_flag=True, help="Even out grain; the finished model does the same.")
-@click.option("--colour-constancy", is_flag=True, help="Take out colour casts; the finished model does the same.")
+@augmentation_options
 @click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
 @click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
 @click.option("--gate-negatives", type=click.Path(path_type=Path), help="Folder with not_skin/ and clinical_photos/.")
@@ -178,20 +157,10 @@ def _as_path(reference: str | None, models: Path) -> str | None:
 
 def _config(options: dict[str, Any]) -> "TrainingConfig":
     from ml.training.config import OperatingPoints, TrainingConfig
-    from ml.transforms.training import STRENGTHS, Augmentation
 
     options["image_size"] = options["image_size"] or find_architecture(options["architecture"]).image_size
-    given = {f.name: options.pop(f.name) for f in fields(Augmentation) if f.name in options}
-    changed = {name: value for name, value in given.items() if value is not None}
-    augmentation = replace(STRENGTHS[options.pop("augmentation")], **changed)
-    steps = chosen_steps(tuple(f.name for f in fields(Preprocessing) if options.pop(f.name)))
     points = {f.name: options.pop(f.name) for f in fields(OperatingPoints)}
-    return replace(
-        TrainingConfig(**options),
-        augmentation=augmentation,
-        preprocessing=steps,
-        operating_points=OperatingPoints(**points),
-    )
+    return replace(TrainingConfig(**with_augmentation(options)), operating_points=OperatingPoints(**points))
 
 
 def _tune_allocator() -> None:

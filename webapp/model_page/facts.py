@@ -12,6 +12,7 @@ from ml.bundle import CARD, CHECKSUMS, DEFAULT_MODEL, Card, find_bundle
 from ml.errors import BundleError, DatasetError
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from webapp.config import Config
+from webapp.model_page.tones import STUDY, Tones, read_tones
 
 EVALUATION = Path("evaluation") / "metrics.json"
 OUT_OF = 100
@@ -62,11 +63,13 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class Model:
-    """A model as its page tells of it. `evaluation` is the content of metrics.json, None where there is none."""
+    """A model as its page tells of it. `evaluation` is the content of metrics.json, None where there is none, and so is
+    `tones` where the skin's tone was not studied."""
 
     card: Card
     taxonomy: Taxonomy
     evaluation: Mapping[str, Any] | None
+    tones: Tones | None = None
 
     @property
     def images(self) -> dict[str, int]:
@@ -105,7 +108,7 @@ def find_model(config: Config, name: str | None = None, version: str | None = No
     for reference in [answering] if name is None else [f"{name}@{version}", answering]:
         try:
             path = find_bundle(reference, config.models)
-            model = _read(path, (path / CARD).stat().st_mtime_ns, _modified(path / EVALUATION))
+            model = _read(path, (path / CARD).stat().st_mtime_ns, _modified(path / EVALUATION), _modified(path / STUDY))
         except (BundleError, DatasetError, OSError, ValueError):
             continue
         if name is None or (model.card.name, model.card.version) == (name, version):
@@ -157,12 +160,13 @@ def _modified(path: Path) -> int:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, card_time: int, evaluation_time: int) -> Model:
-    """Read again where a file was written anew. An evaluation that is not of exactly these files is left out."""
+def _read(path: Path, card_time: int, evaluation_time: int, study_time: int) -> Model:
+    """Read again where a file was written anew. What was not measured of exactly these files is left out."""
     card = Card.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
     digest = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
     evaluation = _read_evaluation(path / EVALUATION, digest) if evaluation_time else None
-    return Model(card, load_taxonomy(card.label_set), evaluation)
+    tones = read_tones(path, digest) if study_time else None
+    return Model(card, load_taxonomy(card.label_set), evaluation, tones)
 
 
 def _read_evaluation(file: Path, digest: str) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import ImageFault
+from ml.gate_quality import HAIR_HINT
 from ml.labels import Label, Status, Taxonomy
 from webapp.i18n import gettext as _
 from webapp.i18n import number, percent
@@ -158,6 +159,18 @@ def refusal_figure(gate: Mapping[str, Any]) -> str:
         "hair": _("Hair on %(value)s of the photo; at most %(limit)s.", value=percent(value), limit=percent(limit)),
     }
     return sentences[reason]
+
+
+def hint_figure(gate: Mapping[str, Any]) -> str:
+    """The number behind the tip that a usable photo got, and the bound from which it is given; empty without one."""
+    share = gate["scores"].get("hair")
+    if gate["tip"] != "part_the_hair" or share is None:
+        return ""
+    return _(
+        "Hair lies on %(value)s of the photo; from %(limit)s on it can hide something.",
+        value=percent(share),
+        limit=percent(HAIR_HINT),
+    )
 
 
 def retake(tip: str) -> str:
