@@ -18,7 +18,7 @@ def draw_comparison(content: Mapping[str, Any]) -> bytes:
     labels = [f"{row['name']}" for row in ours]
     labels += [f"{result['model']} (published)" for result in content["published"]]
     figure = Figure(figsize=(9.2, 1.5 + 0.42 * len(labels)), layout="constrained", facecolor="white")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.3))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.6))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="#e5e7eb", linewidth=0.7)
@@ -42,7 +42,8 @@ def draw_comparison(content: Mapping[str, Any]) -> bytes:
     left.legend(loc="lower left", fontsize=8)
     if ours:
         right.set_xscale("log")
-    right.set(xlabel="ms for a photo\n(bar: as served; dot: ONNX, one view)")
+        right.xaxis.set_major_formatter("{x:g}")
+    right.set(xlabel="ms for a photo as served\n(dot: ONNX, one view)")
     return render(figure, "svg")
 
 

@@ -70,8 +70,8 @@ def answer(session: onnxruntime.InferenceSession, card: dict[str, Any], photo: I
     logits = [np.mean(given, axis=0) for given in seen]
     mean = logits[0]
     if len(networks) > 1:
-        own = [calibrated(given, network) for given, network in zip(logits, networks, strict=True)]
-        mean = np.mean(np.log(np.maximum(own, 1e-12)), axis=0)
+        each = [calibrated(given, network) for given, network in zip(logits, networks, strict=True)]
+        mean = np.mean(np.log(np.maximum(each, 1e-12)), axis=0)
     probabilities = calibrated(mean, card)
     priors = np.maximum(np.array(card["class_priors"]), 1e-6)
     scores = np.log(np.maximum(probabilities, 1e-12)) - card["prior_power"] * np.log(priors)
