@@ -85,7 +85,8 @@ def fit_prior_power(probabilities: Floats, labels: NDArray[np.int64], priors: Fl
 def fit_thresholds(risk: Floats, malignant: NDArray[np.bool_], sensitivity: float, missed: float) -> dict[str, float]:
     """The thresholds `malignant` and `uncertain` on validation risk [N], from its malignant images [N].
 
-    `malignant` is the highest value whose sensitivity has a lower 95 % bound (Wilson) of at least `sensitivity`;
+    `malignant` is the highest value whose sensitivity has a lower 95 % bound (Wilson) of at least `sensitivity`, which
+    counts images as if each were of a lesion of its own: a little too narrow where lesions have several;
     `uncertain` is the highest below which at most the share `missed` of malignant images falls. Where too few
     malignant images exist to support a bound, the threshold falls to the lowest risk among them: flag all of them.
     """
