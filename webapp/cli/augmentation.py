@@ -50,7 +50,7 @@ _BALANCING = (
     ),
     click.option(
         "--balanced-sampling/--plain-sampling", default=False, show_default=True,
-        help="Draw images so that every class comes as often, or show each once an epoch.",
+        help="Draw images so that every class comes as often, for --class-weights none; or show each once an epoch.",
     ),
 )  # fmt: skip
 
