@@ -183,7 +183,7 @@ def see(bundle: Bundle, data: Path, pictures: Path, seed: int) -> dict[str, Grou
     groups = {
         KINDS[0]: Group(
             show(usable),
-            show(copies(usable, USABLE_COPIES, random)),
+            show(copies(usable, USABLE_COPIES["dermatoscopic"], random)),
             [fold(record.group) for record in records],
             [record.label for record in records],
         )

@@ -20,7 +20,9 @@ from ml.transforms.serving import VIEWS
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-ensemble"
-"""The model that answers where none is chosen: the shipped one, whatever has been trained since."""
+"""The model that answers where none is chosen: a shipped one, whatever has been trained since."""
+DEFAULT_MODELS = (DEFAULT_MODEL, PRETRAINED_FOLDER / "msid-mobilenet-v2")
+"""The shipped models that answer where none is chosen, one for each label set, the default one first."""
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -216,16 +218,21 @@ def find_bundle(reference: str, models_dir: Path) -> Path:
     candidates = [p for p in trained if p.name == version] if version else trained[-1:]
     shipped = PRETRAINED_FOLDER / name
     if not candidates and _plain(name) and is_bundle(shipped):
-        candidates = [shipped] if not version or _version(shipped) == version else []
+        candidates = [shipped] if not version or _stated(shipped, "version") == version else []
     if not candidates:
         raise BundleError(f"There is no model '{path.name}'. Give NAME, NAME@VERSION or the path of a bundle.")
     return candidates[0]
 
 
-def _version(path: Path) -> str | None:
-    """The version in a bundle's card, unverified: whoever uses the bundle loads and so verifies it."""
+def stated_label_set(path: Path) -> str | None:
+    """The label set in a bundle's card, unverified as in `_stated`."""
+    return _stated(path, "label_set")
+
+
+def _stated(path: Path, name: str) -> str | None:
+    """A field of a bundle's card, unverified: whoever uses the bundle loads and so verifies it. None if unreadable."""
     try:
-        return str(json.loads((path / CARD).read_text(encoding="utf-8"))["version"])
+        return str(json.loads((path / CARD).read_text(encoding="utf-8"))[name])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

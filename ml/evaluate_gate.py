@@ -1,8 +1,8 @@
-"""How the gate judges pictures that are no dermatoscopic photos: by kind and type, with what slipped through."""
+"""How the gate judges pictures that its model was not made for: by kind and type, with what slipped through."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,20 @@ from ml.gate import is_held_out
 from ml.images import decode
 from ml.metrics import wilson_interval
 from ml.screen import Screener
-from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, USABLE
+from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN, USABLE
 
 BATCH_SIZE = 16
 MAX_SIDE = 640  # pixels, as in the fit
-FITTED = ("not_skin", "clinical_photos")
-"""Folders that gates are fitted on; any other folder shows skin."""
+FITTED = ("not_skin", "clinical_photos", "dermatoscopic")
+"""Folders that gates are fitted on; any other folder shows skin in ordinary photos."""
 GENERATED = "generated"
 COMMON = 3  # pictures that must share the beginning of their names to be a type of their own
 PROTOCOL = (
-    "Of not_skin and clinical_photos only those pictures count that are kept from the fit of every gate, by a digest "
-    "of their names; other folders are never fitted on; generated pictures are drawn by other code than those of the "
-    "fit. Refused: any verdict but usable. Right verdict: not_skin for not_skin and generated pictures, "
-    "not_dermatoscopic for photos of skin, or usable where the model was made for such. Intervals are 95 % "
-    "Wilson intervals over pictures."
+    "Of not_skin, clinical_photos and dermatoscopic only those pictures count that are kept from the fit of every "
+    "gate, by a digest of their names; other folders are never fitted on; generated pictures are drawn by other code "
+    "than those of the fit. Refused: any verdict but usable. Right verdict: not_skin for not_skin and generated "
+    "pictures, not_dermatoscopic or not_clinical for photos of skin of another kind than the model was made for, else "
+    "usable. Intervals are 95 % Wilson intervals over pictures."
 )
 
 
@@ -63,14 +63,19 @@ class Judged:
 def judge_pictures(screener: Screener, folders: Sequence[Path], *, seed: int, progress: bool) -> tuple[Judged, ...]:
     """The gate's verdict on every picture of the folders that counts, and on generated ones.
 
-    A folder that has `not_skin/` or `clinical_photos/`, or is one of them, is read as the gate's fit reads it, and
-    nothing else in it; of any other folder each subfolder is a type of ordinary photos of skin. Raises DatasetError for
-    a folder without pictures.
+    A folder that has `not_skin/`, `clinical_photos/` or `dermatoscopic/`, or is one of them, is read as the gate's fit
+    reads it, and nothing else in it; of any other folder each subfolder is a type of ordinary photos of skin. Raises
+    DatasetError for a folder without pictures.
     """
     judged: list[Judged] = []
     # A gate that was fitted on no other photos of skin takes them as what its model was made for.
-    skin = USABLE if screener.card.gate.get("accepts") == "skin" else NOT_DERMATOSCOPIC
-    pictures = [found for folder in folders for found in _pictures(folder, skin)]
+    accepts = screener.card.gate.get("accepts")
+    right = {
+        "not_skin": NOT_SKIN,
+        "dermatoscopic": NOT_CLINICAL if accepts == "clinical" else USABLE,
+        "ordinary": USABLE if accepts in ("clinical", "skin") else NOT_DERMATOSCOPIC,
+    }
+    pictures = [found for folder in folders for found in _pictures(folder, right)]
     with tqdm(total=len(pictures), desc="gate", unit="picture", disable=not progress) as bar:
         for start in range(0, len(pictures), BATCH_SIZE):
             batch = pictures[start : start + BATCH_SIZE]
@@ -130,9 +135,9 @@ def _judge(screener: Screener, shown: Sequence[Shown]) -> list[Judged]:
     ]
 
 
-def _pictures(folder: Path, skin: str) -> Iterator[tuple[str, str, str, Path]]:
-    """(kind, type, right verdict, path) of each picture of a folder that counts; `skin` is right for photos of skin."""
-    if folder.name in FITTED:  # one of the two by itself: its pictures are those of the fit all the same
+def _pictures(folder: Path, right: Mapping[str, str]) -> Iterator[tuple[str, str, str, Path]]:
+    """(kind, type, right verdict, path) of each picture of a folder that counts; `right` is by kind, or `ordinary`."""
+    if folder.name in FITTED:  # one of them by itself: its pictures are those of the fit all the same
         folder, fitted = folder.parent, [folder.name]
     else:
         fitted = [name for name in FITTED if (folder / name).is_dir()]
@@ -150,11 +155,11 @@ def _pictures(folder: Path, skin: str) -> Iterator[tuple[str, str, str, Path]]:
             beginning = path.relative_to(top).parts[0] if nested else _beginning(path)
             found += 1
             kind_of = beginning if nested or common[beginning] >= COMMON else "others"
-            yield kind, kind_of.replace("_", " "), NOT_SKIN if kind == "not_skin" else skin, path
+            yield kind, kind_of.replace("_", " "), right.get(kind, right["ordinary"]), path
     if not found:
         raise DatasetError(
-            f"No pictures to judge in {folder}: it needs not_skin/ or clinical_photos/ with pictures kept from the "
-            "fit, or other subfolders with photos of skin."
+            f"No pictures to judge in {folder}: it needs not_skin/, clinical_photos/ or dermatoscopic/ with pictures "
+            "kept from the fit, or other subfolders with photos of skin."
         )
 
 

@@ -12,12 +12,14 @@ from scipy.optimize import minimize
 from ml.calibration import softmax
 from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores, spare_room
 from ml.gate_texture import texture
-from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
+from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
 
 Floats = NDArray[np.float64]
 
 KINDS = (USABLE, NOT_DERMATOSCOPIC, NOT_SKIN)
-"""The classes of the gate's own small head."""
+"""The classes of the gate's own small head, for a model that was made for dermatoscopic pictures."""
+KINDS_BY_PHOTOS = {"dermatoscopic": KINDS, "clinical": (USABLE, NOT_CLINICAL, NOT_SKIN)}
+"""The same by what a model was made for (ml.labels.PHOTO_KINDS): the second is skin in the other kind of photos."""
 CLEARLY = 0.5
 """Probability from which a picture of poor quality is called what it shows instead of poor."""
 REFUSED = {USABLE: 0.012, "novelty": 0.003}
@@ -47,10 +49,21 @@ class Seen:
 
 @dataclass(frozen=True)
 class GateModel:
-    """The fitted gate: tensors as in `gate.safetensors`, limits as in the card."""
+    """The fitted gate: tensors as in `gate.safetensors`, limits as in the card, and which photos it was made for."""
 
     arrays: Mapping[str, NDArray[np.float32]]
     limits: Mapping[str, float]
+    photos: str = "dermatoscopic"
+
+    @classmethod
+    def from_card(cls, arrays: Mapping[str, NDArray[np.float32]], entry: Mapping[str, Any]) -> "GateModel":
+        """The gate that a card's `gate` entry tells of. Raises KeyError where it tells no limits."""
+        return cls(arrays, entry["limits"], "clinical" if entry.get("accepts") == "clinical" else "dermatoscopic")
+
+    @property
+    def kinds(self) -> tuple[str, str, str]:
+        """The classes of its head."""
+        return KINDS_BY_PHOTOS[self.photos]
 
     def judge(self, pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> Gate:
         """The verdict on one photo, RGB [H, W, 3], and its pooled features [D]."""
@@ -66,7 +79,8 @@ class GateModel:
         if empty is not None:
             return Gate.refused(NOT_SKIN, empty.reason, scores, empty.limit)
         poor = fault(scores, self.limits)
-        other = NOT_SKIN if scores[NOT_SKIN] >= scores[NOT_DERMATOSCOPIC] else NOT_DERMATOSCOPIC
+        other_skin = self.kinds[1]
+        other = NOT_SKIN if scores[NOT_SKIN] >= scores[other_skin] else other_skin
         if poor is not None and (poor.reason == "too_small" or scores[other] < CLEARLY):
             return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
         if scores[USABLE] < self.limits[USABLE]:
@@ -88,12 +102,12 @@ class GateModel:
         novelty = float(neighbour_distance(project(self.arrays, seen.features), self.arrays["bank"])[0])
         return {
             "novelty": novelty,
-            **dict(zip(KINDS, map(float, kind_probabilities(self.arrays, seen)[0]), strict=True)),
+            **dict(zip(self.kinds, map(float, kind_probabilities(self.arrays, seen)[0]), strict=True)),
         }
 
 
 def kind_probabilities(arrays: Mapping[str, NDArray[np.float32]], seen: Seen) -> Floats:
-    """The head's probability of each of `KINDS` [N, 3]; certain of the first where none was fitted."""
+    """The head's probability of each of its kinds [N, 3]; certain of the first where none was fitted."""
     if "head_weight" not in arrays:
         return np.eye(len(KINDS))[[0] * len(seen.features)]
     if "head_mean" in arrays:
@@ -148,19 +162,21 @@ def fit_gate(
     others: Mapping[str, Seen],
     seed: int = 0,
     frame: Mapping[str, NDArray[np.float32]] | None = None,
+    photos: str = "dermatoscopic",
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Arrays for `gate.safetensors` and the limits for the card.
 
     `training` and `validation` are usable pictures; `qualities` the quality scores of training pictures; `others`
-    pictures by kind ('not_skin', 'not_dermatoscopic'), possibly none. The limits of head and novelty are set where
-    they refuse the shares `REFUSED` of the validation pictures, the latter with room where those are few. `frame`
-    (`mean` and `deviation` [D], `components` [K, D]) is kept where given, else fitted to the training pictures.
+    pictures by kind (the last two of `KINDS_BY_PHOTOS` for the `photos` that it is made for), possibly none. The limits
+    of head and novelty are set where they refuse the shares `REFUSED` of the validation pictures, the latter with room
+    where those are few. `frame` (`mean` and `deviation` [D], `components` [K, D]) is kept where given, else fitted to
+    the training pictures.
     """
     arrays = dict(frame or fit_frame(training.features))
     rows = np.random.default_rng(seed).permutation(len(training.features))[:BANK_SIZE]
     arrays["bank"] = project(arrays, training.features[rows])
     if others:
-        arrays |= fit_head(training, others)
+        arrays |= fit_head(training, others, KINDS_BY_PHOTOS[photos])
     arrays = {name: values.astype(np.float32) for name, values in arrays.items()}
     novelty = neighbour_distance(project(arrays, validation.features), arrays["bank"])
     usable = kind_probabilities(arrays, validation)[:, 0]
@@ -171,18 +187,20 @@ def fit_gate(
     }
     return arrays, {
         "limits": limits,
-        "accepts": "dermatoscopic" if NOT_DERMATOSCOPIC in others else "skin",
+        "accepts": photos if KINDS_BY_PHOTOS[photos][1] in others else "skin",
         "fitted_on": {kind: len(seen.features) for kind, seen in others.items()},
     }
 
 
-def fit_head(usable: Seen, others: Mapping[str, Seen]) -> dict[str, NDArray[np.float32]]:
+def fit_head(
+    usable: Seen, others: Mapping[str, Seen], names: tuple[str, str, str] = KINDS
+) -> dict[str, NDArray[np.float32]]:
     """The head that tells usable pictures from `others` by kind: how it standardises, its weights and its bias."""
-    groups = [usable.together(), *(others[kind].together() for kind in KINDS[1:] if kind in others)]
-    codes = [0, *(code for code, kind in enumerate(KINDS) if kind in others)]
+    groups = [usable.together(), *(others[name].together() for name in names[1:] if name in others)]
+    codes = [0, *(code for code, name in enumerate(names) if name in others)]
     mean, deviation = groups[0].mean(axis=0), groups[0].std(axis=0) + 1e-3
     kinds = np.repeat(codes, [len(group) for group in groups])
-    weight, bias = fit_softmax((np.concatenate(groups) - mean) / deviation, kinds, len(KINDS))
+    weight, bias = fit_softmax((np.concatenate(groups) - mean) / deviation, kinds, len(names))
     fitted = {"head_mean": mean, "head_deviation": deviation, "head_weight": weight, "head_bias": bias}
     return {name: values.astype(np.float32) for name, values in fitted.items()}
 

@@ -18,10 +18,15 @@ from ml.errors import DatasetError
 log = logging.getLogger(__name__)
 
 TAXONOMY_FOLDER = Path(__file__).parent / "taxonomies"
-_SET_FIELDS = ("title", "class", "derived_from")
+_SET_FIELDS = ("title", "question", "photos", "class", "derived_from")
 _CLASS_FIELDS = ("code", "name", "status", "description", "also")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+MAX_QUESTION = 60
 _own_folder: Path | None = None
+
+
+PHOTO_KINDS = ("dermatoscopic", "clinical")
+"""What a label set's pictures can be: taken through a dermatoscope, or ordinary photos of skin."""
 
 
 class Status(StrEnum):
@@ -56,12 +61,16 @@ class Label:
 class Taxonomy:
     """A label set. The order of `labels` is the order of every probability vector made for it.
 
-    `derived` maps names of other label sets' classes, in lower case, to the codes of this one.
+    `question` says what a person wants to have looked at who is answered with these classes: `spot`, `rash`, or a few
+    words of the label set's own. `photos` is one of `PHOTO_KINDS`: what its models are made for. `derived` maps names
+    of other label sets' classes, in lower case, to the codes of this one.
     """
 
     name: str
     title: str
     labels: tuple[Label, ...]
+    question: str = "spot"
+    photos: str = "dermatoscopic"
     derived: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -119,7 +128,8 @@ def load_taxonomy(name_or_path: str) -> Taxonomy:
     path, table = _read(name_or_path)
     labels = _parse_labels(path, table)
     derived = _parse_derived(path, table.get("derived_from", {}), {label.code for label in labels})
-    return Taxonomy(name=path.stem, title=table.get("title", path.stem), labels=labels, derived=derived)
+    question, photos = _parse_use(path, table, labels)
+    return Taxonomy(path.stem, table.get("title", path.stem), labels, question, photos, derived)
 
 
 def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
@@ -172,6 +182,21 @@ def _parse_labels(path: Path, table: dict[str, Any]) -> tuple[Label, ...]:
                     f"{where}: '{name}' is named twice, in class {first} and class {number}; rename one."
                 )
     return labels
+
+
+def _parse_use(path: Path, table: dict[str, Any], labels: tuple[Label, ...]) -> tuple[str, str]:
+    """What the label set is asked for, and with which photos; where it does not say, its classes tell."""
+    contagious = any(label.status is Status.INFECTIOUS for label in labels)
+    question = table.get("question", "rash" if contagious else "spot")
+    if not isinstance(question, str) or not 0 < len(question.strip()) <= MAX_QUESTION:
+        raise DatasetError(
+            f'Label set {path.name}: question is "spot", "rash" or a few words of your own, such as "A nail", '
+            f"{MAX_QUESTION} characters at most."
+        )
+    photos = table.get("photos", "clinical" if contagious else "dermatoscopic")
+    if photos not in PHOTO_KINDS:
+        raise DatasetError(f"Label set {path.name}: photos is not one of {', '.join(PHOTO_KINDS)}.")
+    return question.strip(), photos
 
 
 def _names_of(label: Label) -> set[str]:

@@ -1,4 +1,4 @@
-"""Weights in a byte each: for bundles of several networks, which would be too large to hand on otherwise."""
+"""Weights in a byte each: for bundles that would be too large to hand on otherwise."""
 
 from collections.abc import Mapping
 from typing import Any

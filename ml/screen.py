@@ -35,7 +35,7 @@ class Screener:
         self.card = bundle.card
         self._answered = {USABLE, NOT_DERMATOSCOPIC} if answer_not_dermatoscopic else {USABLE}
         try:
-            self._gate = GateModel(bundle.gate_arrays(), bundle.card.gate["limits"])
+            self._gate = GateModel.from_card(bundle.gate_arrays(), bundle.card.gate)
         except KeyError as error:
             raise BundleError(f"The gate of '{bundle.card.name}' cannot be used; fetch or train it again.") from error
 

@@ -12,13 +12,15 @@ from ml.labels import Status, Taxonomy
 USABLE = "usable"
 NOT_SKIN = "not_skin"
 NOT_DERMATOSCOPIC = "not_dermatoscopic"
+NOT_CLINICAL = "not_clinical"
 POOR_QUALITY = "poor_quality"
-VERDICTS = (USABLE, NOT_SKIN, NOT_DERMATOSCOPIC, POOR_QUALITY)
+VERDICTS = (USABLE, NOT_SKIN, NOT_DERMATOSCOPIC, NOT_CLINICAL, POOR_QUALITY)
 
 # What to do about each reason for a refusal. Codes, not sentences: whoever shows them translates them.
 TIPS = {
     "not_skin": "photograph_the_lesion",
     "not_dermatoscopic": "use_a_dermatoscope",
+    "not_clinical": "use_an_ordinary_photo",
     "blur": "hold_still",
     "motion": "hold_still",
     "noise": "more_light",

@@ -55,20 +55,21 @@ def train(
     """Train on the prepared data set in `data` and write a bundle to `bundle_folder` (NAME/VERSION).
 
     `run_folder` takes checkpoint, history and curves; with `resume` a run found there goes on. `stop_after` seconds
-    end the run early, after a whole epoch, with a usable bundle. `negatives` is a folder of pictures that are no
-    dermatoscopic photos, by kind, for the gate (see ml.training.negatives). Raises TrainingError, DatasetError or
+    end the run early, after a whole epoch, with a usable bundle. `negatives` is a folder of pictures of other
+    kinds than the label set is for, for the gate (see ml.training.negatives). Raises TrainingError, DatasetError or
     BundleError.
     """
     config.check()
+    taxonomy = load_taxonomy(config.label_set)
     if negatives is not None:
-        find_negatives(negatives)
+        find_negatives(negatives, taxonomy.photos)
     run_folder.mkdir(parents=True, exist_ok=True)
     resume = resume and (run_folder / LAST).exists()
     if resume:
         config = resumed_config(run_folder, config)
     else:
         check_not_unfinished(run_folder)
-    taxonomy, dataset = load_taxonomy(config.label_set), load_dataset(data, config.fold)
+    dataset = load_dataset(data, config.fold)
     if tuple(dataset.classes) != taxonomy.codes:
         raise TrainingError(
             f"The data set was prepared for {dataset.label_set} ({', '.join(dataset.classes)}), "

@@ -14,6 +14,7 @@ from PIL import Image
 from ml.bundle import Bundle
 from ml.data.drawn import draw_lesion, write_drawn_dataset
 from ml.data.prepare import prepare
+from tests.ml.tiny import train_rash
 from tests.times import Clock
 from webapp import clock, create_app
 from webapp.config import Config
@@ -53,6 +54,12 @@ def tiny_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> B
         workers=0,
     )
     return train(config, drawn_data, folder / "run", folder / "models" / "tiny" / "1", progress_bar=False)
+
+
+@pytest.fixture(scope="session")
+def rash_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A LeNet for the label set msid, trained on drawn pictures that stand for its four classes."""
+    return train_rash(tmp_path_factory.mktemp("rash"))
 
 
 @pytest.fixture(scope="session")

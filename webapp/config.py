@@ -36,7 +36,11 @@ class Config:
         int,
         "`flask screenings sweep` erases photos and results older than this. 0 keeps them until someone deletes them.",
     ] = 0
-    model: Annotated[str, "Model that answers: NAME, NAME@VERSION or a path. The shipped one when unset."] = ""
+    model: Annotated[
+        str,
+        "Model that answers: NAME, NAME@VERSION or a path; or several with commas between, one for each label set, "
+        "the default one first. The shipped ones when unset.",
+    ] = ""
     answer_not_dermatoscopic: Annotated[
         bool, "Answer ordinary, not dermatoscopic photos too, with a caution, instead of refusing them."
     ] = False
@@ -83,6 +87,11 @@ class Config:
     def models(self) -> Path:
         """Where `flask train` puts bundles and `MODEL` finds them."""
         return self.instance / "models"
+
+    @property
+    def model_references(self) -> tuple[str, ...]:
+        """Each model named in `MODEL`, the default one first; empty where the shipped ones answer."""
+        return tuple(name for part in self.model.split(",") if (name := part.strip()))
 
     @property
     def label_sets(self) -> Path:

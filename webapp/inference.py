@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, current_app
 
 from ml.errors import BundleError, DatasetError
-from webapp.config import Config
+from webapp.config import Config, ConfigError
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEPT_LOADED = 2
-"""Models held in memory: the one that answers, and the one before it or another one that was asked for."""
+SPARE_LOADED = 1
+"""Models held in memory beyond one for each model that answers: the one before a promotion. Those used last stay."""
+KEPT_REFERENCES = 4
+"""Models whose cards and confirmed cases are held in memory for looking at old answers."""
 
 
 class Busy(Exception):
@@ -43,38 +45,64 @@ class Models:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._names = configured(config)
         self._loading = threading.Lock()
         self._turn = threading.Lock()
         self._screeners: dict[Path, Screener] = {}
         self._references: dict[tuple[str, str], Reference] = {}
 
     def get(self, label_set: str | None = None, version: str | None = None) -> Screener:
-        """The screener for a label set (the configured model's when None), loaded when needed.
+        """The screener for a label set (the default model's when None), loaded when needed.
 
-        Raises BundleError where there is no such model its bundle is damaged or its label set is gone.
+        Raises BundleError where there is no such model, its bundle is damaged or its label set is gone. A model that
+        is damaged does not keep the others from answering.
         """
         # Imported here: the web application must start without loading a deep-learning library.
-        from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
+        from ml.bundle import find_bundle, load_bundle
         from ml.screen import Screener
 
-        reference = self._config.model or str(DEFAULT_MODEL)
+        name = self._names[0] if label_set is None else self._name_of(label_set)
         if version:
-            reference = f"{Path(reference).name.partition('@')[0]}@{version}"
-        path = find_bundle(reference, self._config.models)
+            name = f"{Path(name).name.partition('@')[0]}@{version}"
+        path = find_bundle(name, self._config.models)
         with self._loading:
-            screener = self._screeners.get(path)
+            screener = self._screeners.pop(path, None)
             if screener is None:
-                bundle = load_bundle(path)
-                answer_all = self._config.answer_not_dermatoscopic
                 try:
-                    screener = self._screeners[path] = Screener(bundle, answer_not_dermatoscopic=answer_all)
+                    screener = Screener(
+                        load_bundle(path), answer_not_dermatoscopic=self._config.answer_not_dermatoscopic
+                    )
                 except DatasetError as error:
                     raise BundleError(f"The model's label set cannot be read. {error}") from error
-                for old in list(self._screeners)[:-KEPT_LOADED]:
-                    del self._screeners[old]
-        if label_set not in (None, screener.card.label_set):
-            raise BundleError(f"No model answers for label set '{label_set}'.")
+            self._screeners[path] = screener  # the last of the dictionary is the one used last
+            for old in list(self._screeners)[: -len(self._names) - SPARE_LOADED]:
+                del self._screeners[old]
         return screener
+
+    def label_sets(self) -> list[str]:
+        """The label sets that are answered, the default model's first. No model is loaded for it."""
+        return list(stated_label_sets(self._names, self._config))
+
+    def screeners(self) -> list[Screener]:
+        """The screener of every label set, the default one first; one that cannot be loaded is left out, and logged.
+
+        Raises BundleError where the default one cannot.
+        """
+        found = [self.get()]
+        for label_set in self.label_sets():
+            if label_set == found[0].card.label_set:
+                continue
+            try:
+                found.append(self.get(label_set))
+            except BundleError as error:
+                log.warning("no answers for label set '%s': %s", label_set, error)
+        return found
+
+    def _name_of(self, label_set: str) -> str:
+        found = stated_label_sets(self._names, self._config).get(label_set)
+        if found is None:
+            raise BundleError(f"No model answers for label set '{label_set}'.")
+        return found
 
     def reference(self, name: str, version: str) -> Reference | None:
         """What the bundle NAME@VERSION, which need not be the one that answers now, tells about its answers.
@@ -84,20 +112,18 @@ class Models:
         """
         key = (name, version)
         with self._loading:
-            if key not in self._references:
-                found = self._read_reference(name, version)
-                if found is None:
-                    return None
+            found = self._references.pop(key, None) or self._read_reference(name, version)
+            if found is not None:
                 self._references[key] = found
-                for old in list(self._references)[:-KEPT_LOADED]:
+                for old in list(self._references)[:-KEPT_REFERENCES]:
                     del self._references[old]
-            return self._references[key]
+            return found
 
     def _read_reference(self, name: str, version: str) -> Reference | None:
-        from ml.bundle import CASES, DEFAULT_MODEL, find_bundle, load_bundle
+        from ml.bundle import CASES, find_bundle, load_bundle
         from ml.similar import CaseIndex
 
-        for place in (f"{name}@{version}", self._config.model or str(DEFAULT_MODEL)):
+        for place in (f"{name}@{version}", *self._names):
             try:
                 bundle = load_bundle(find_bundle(place, self._config.models))
                 if (bundle.card.name, bundle.card.version) == (name, version):
@@ -121,8 +147,44 @@ class Models:
             self._turn.release()
 
 
+def configured(config: Config) -> tuple[str, ...]:
+    """The references of the models that answer, as `find_bundle` takes them, the default one first."""
+    from ml.bundle import DEFAULT_MODELS, is_bundle
+
+    default, *others = DEFAULT_MODELS
+    return config.model_references or (str(default), *(str(path) for path in others if is_bundle(path)))
+
+
+def stated_label_sets(names: Sequence[str], config: Config) -> dict[str, str]:
+    """Label set -> the reference of the model that answers with it, in their order, from the cards alone.
+
+    A model that is not there, or has no readable card, is left out; of two for one label set the first counts.
+    """
+    from ml.bundle import find_bundle, stated_label_set
+
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            label_set = stated_label_set(find_bundle(name, config.models))
+        except BundleError as error:
+            log.warning("left out: %s", error)
+            continue
+        if label_set is not None:
+            found.setdefault(label_set, name)
+    return found
+
+
 def init_inference(app: Flask, config: Config) -> None:
-    """Give the application its (still empty) set of loaded models."""
+    """Give the application its (still empty) set of loaded models. Raises ConfigError for two of one label set."""
+    answered: dict[str, str] = {}
+    for name in config.model_references:
+        for label_set in stated_label_sets([name], config):
+            if label_set in answered:
+                raise ConfigError(
+                    f"MODEL names two models for the label set '{label_set}': {answered[label_set]} and {name}. "
+                    "Keep one of them."
+                )
+            answered[label_set] = name
     app.extensions["models"] = Models(config)
 
 

@@ -15,7 +15,7 @@ from ml.training.optimisation import Schedule, WeightAverage
 
 LAST = "last.pt"
 FREE_TO_CHANGE = (
-    "weights", "workers", "epochs", "patience", "serving_size", "test_time_views", "operating_points"
+    "weights", "workers", "epochs", "patience", "serving_size", "test_time_views", "operating_points", "packed"
 )  # fmt: skip
 """Settings that a resumed run may change: none alters the weights of the epochs that both have."""
 

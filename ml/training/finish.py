@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ml.architectures import find_architecture
@@ -14,6 +15,7 @@ from ml.data.cache import decoded
 from ml.data.manifest import Dataset
 from ml.files import sha256_file
 from ml.labels import Taxonomy
+from ml.packing import pack, unpack
 from ml.similar import CaseRecord, fit_case_index
 from ml.training.checkpoint import Progress
 from ml.training.choices import fix_choices
@@ -31,6 +33,10 @@ def finish(
 ) -> Bundle:
     """Fix every choice on the validation split and write the bundle `folder` (NAME/VERSION)."""
     config, labels = run.config, run.validation.labels
+    weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
+    if config.packed:  # every choice is fitted on the weights as they will be served
+        weights = pack(weights)
+        run.network.load_state_dict({name: torch.from_numpy(value) for name, value in unpack(weights).items()})
     logits = _validation_logits(run, dataset)
     counts = np.bincount(run.training.labels, minlength=run.classes).astype(np.float64)
     priors = counts / counts.sum()
@@ -57,12 +63,11 @@ def finish(
         lineage=_lineage(config),
         licence=licence(dataset.fingerprint()),
         intended_use=INTENDED_USE,
-        limits=limits(dataset.fingerprint(), malignant=bool(taxonomy.malignant)),
+        limits=limits(dataset.fingerprint(), taxonomy),
     )
     log.info("Validation: %s", card.validation)
-    arrays, gate = fit_run_gate(run, dataset, negatives)
+    arrays, gate = fit_run_gate(run, dataset, negatives, taxonomy.photos)
     card = replace(card, gate=gate)
-    weights = {name: value.detach().cpu().numpy() for name, value in run.network.state_dict().items()}
     return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays))
 
 

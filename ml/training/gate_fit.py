@@ -17,7 +17,7 @@ from ml.gate_quality import quality_scores
 from ml.gate_texture import texture
 from ml.preprocess import Preprocessing, prepared
 from ml.runtime import TorchRuntime
-from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN
+from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN
 from ml.training.loop import Run, network_answers
 from ml.training.negatives import Picture, generated, read_negatives
 from ml.training.variations import varied
@@ -39,25 +39,28 @@ BATCH_SIZE = 32
 class Copies:
     """How many varied copies of each picture the fit sees, and the smallest part that they show (share of a side).
 
-    A part of an ordinary photo shows skin from as close by as a dermatoscope does, and must still be told from it.
+    A part of an ordinary photo shows skin from as close by as a dermatoscope does, and must still be told from it;
+    where ordinary photos are the usable ones, it is one of them.
     """
 
     number: int
     smallest: float
 
 
-USABLE_COPIES = Copies(1, 0.6)
-OTHER_COPIES = {NOT_SKIN: Copies(3, 0.4), NOT_DERMATOSCOPIC: Copies(4, 0.25)}
+USABLE_COPIES = {"dermatoscopic": Copies(1, 0.6), "clinical": Copies(2, 0.4)}
+OTHER_COPIES = {NOT_SKIN: Copies(3, 0.4), NOT_DERMATOSCOPIC: Copies(4, 0.25), NOT_CLINICAL: Copies(2, 0.6)}
 
 
-def fit_run_gate(run: Run, dataset: Dataset, negatives: Path | None) -> tuple[dict[str, Features], dict[str, Any]]:
+def fit_run_gate(
+    run: Run, dataset: Dataset, negatives: Path | None, photos: str
+) -> tuple[dict[str, Features], dict[str, Any]]:
     """The arrays and the card's entry of the gate for a network that has just been trained; see `fit_network_gate`."""
     side, steps = run.validation.images.shape[1], run.config.preprocessing
 
     def extract(pictures: Iterable[Pixels]) -> Seen:
         return _seen(pictures, side, steps, lambda squares: network_answers(run, run.network, squares)[1])
 
-    return fit_network_gate(extract, dataset, negatives, run.config.seed)
+    return fit_network_gate(extract, dataset, negatives, run.config.seed, photos=photos)
 
 
 def bundle_features(bundle: Bundle, device: str = "cpu") -> Extract:
@@ -78,20 +81,21 @@ def fit_network_gate(
     negatives: Path | None,
     seed: int,
     frame: Mapping[str, Features] | None = None,
+    photos: str = "dermatoscopic",
 ) -> tuple[dict[str, Features], dict[str, Any]]:
     """The gate's arrays and its entry in the card.
 
-    Limits come from training and validation pictures. With `negatives`, a head learns to tell dermatoscopic pictures
-    from others; those files that `is_held_out` names are kept from it and give the entry's `measured`: verdicts of
-    unseen pictures by kind. `frame` is that of `fit_gate`.
+    Limits come from training and validation pictures. With `negatives`, a head learns to tell `photos`, the kind that
+    the network is made for, from others; those files that `is_held_out` names are kept from it and give the entry's
+    `measured`: verdicts of unseen pictures by kind. `frame` is that of `fit_gate`.
     """
     random = np.random.default_rng(seed)
     pictures = [read_image(record, MAX_SIDE) for record in sample(dataset.split("train"), TRAINING_PICTURES, random)]
     training, others, held = [extract(pictures)], dict[str, Seen](), dict[str, list[Picture]]()
     if negatives is not None:
         # Usable pictures are handed on in the same ways as the others, so that no way of handing on tells them apart.
-        training.append(extract(copies(pictures, USABLE_COPIES, random)))
-        for kind, found in read_negatives(negatives).items():
+        training.append(extract(copies(pictures, USABLE_COPIES[photos], random)))
+        for kind, found in read_negatives(negatives, photos).items():
             fitted = [picture.pixels for picture in found if not is_held_out(picture.name)]
             held[kind] = [picture for picture in found if is_held_out(picture.name)]
             others[kind] = extract([*fitted, *copies(fitted, OTHER_COPIES[kind], random)])
@@ -104,8 +108,9 @@ def fit_network_gate(
         others,
         seed=seed,
         frame=frame,
+        photos=photos,
     )
-    gate = GateModel(arrays, entry["limits"])
+    gate = GateModel.from_card(arrays, entry)
     entry["measured"] = {
         kind: _verdicts(extract, gate, [p.pixels for p in found]) for kind, found in held.items() if found
     }

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from ml.bundle import WEIGHTS, Bundle, member_prefix, save_bundle
 from ml.data.manifest import load_dataset
 from ml.errors import TrainingError
+from ml.labels import load_taxonomy
 from ml.training.ensemble import case_index
 from ml.training.gate_fit import bundle_features, fit_network_gate
 
@@ -29,7 +30,8 @@ def refit_gate(bundle: Bundle, data: Path, negatives: Path | None, folder: Path,
         raise TrainingError(f"The model {bundle.card.name} was trained on other data, or on another split of it.")
     old = bundle.gate_arrays()
     frame = {name: old[name] for name in FRAME}
-    arrays, entry = fit_network_gate(bundle_features(bundle), dataset, negatives, seed, frame)
+    photos = load_taxonomy(bundle.card.label_set).photos
+    arrays, entry = fit_network_gate(bundle_features(bundle), dataset, negatives, seed, frame, photos)
     card = replace(bundle.card, name=folder.parent.name, version=folder.name, gate=entry)
     gates: dict[str, NDArray[Any]] = dict(arrays)
     if card.members:

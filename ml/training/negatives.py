@@ -1,4 +1,4 @@
-"""Pictures that are no dermatoscopic photos, for the gate to learn from: read from folders, and generated."""
+"""Pictures that a model was not made for, for its gate to learn from: read from folders, and generated."""
 
 import logging
 from collections.abc import Iterator
@@ -11,12 +11,16 @@ from PIL import Image, ImageDraw
 
 from ml.errors import DatasetError, InvalidImage
 from ml.images import decode
-from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN
+from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN
 
 log = logging.getLogger("lesion_lens.train")
 
 Pixels = NDArray[np.uint8]
-FOLDERS = {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC}
+FOLDERS = {
+    "dermatoscopic": {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC},
+    "clinical": {"not_skin": NOT_SKIN, "dermatoscopic": NOT_CLINICAL},
+}
+"""By the photos that a model is made for (ml.labels.PHOTO_KINDS): the folders of others, and what these are."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,19 @@ class Picture:
     pixels: Pixels
 
 
-def find_negatives(folder: Path) -> dict[str, list[Path]]:
-    """Files by kind in `not_skin/` and `clinical_photos/` under `folder`, sorted. Raises DatasetError for none."""
-    found = {kind: sorted(p for p in (folder / name).rglob("*") if p.is_file()) for name, kind in FOLDERS.items()}
+def find_negatives(folder: Path, photos: str = "dermatoscopic") -> dict[str, list[Path]]:
+    """Files by kind in the `FOLDERS` for a model made for these photos, sorted. Raises DatasetError for none."""
+    names = FOLDERS[photos]
+    found = {kind: sorted(p for p in (folder / name).rglob("*") if p.is_file()) for name, kind in names.items()}
     if not any(found.values()):
-        raise DatasetError(f"No pictures in {folder}/not_skin or {folder}/clinical_photos.")
+        raise DatasetError(f"No pictures in {' or '.join(f'{folder}/{name}' for name in names)}.")
     return found
 
 
-def read_negatives(folder: Path) -> dict[str, list[Picture]]:
+def read_negatives(folder: Path, photos: str = "dermatoscopic") -> dict[str, list[Picture]]:
     """Pictures by kind; what cannot be read is left out. Raises DatasetError as `find_negatives` does."""
     kinds: dict[str, list[Picture]] = {}
-    for kind, paths in find_negatives(folder).items():
+    for kind, paths in find_negatives(folder, photos).items():
         for path in paths:
             try:
                 pixels = decode(path.read_bytes(), max_side=640)

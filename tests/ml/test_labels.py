@@ -41,6 +41,9 @@ def test_every_shipped_label_set_can_be_read() -> None:
         (TWO.replace("code='a'", "code='a/b'"), "may have letters, digits"),
         ("kind = 'rash'\n" + TWO, "unknown field kind"),
         ("title = 7\n" + TWO, "title is not text"),
+        ("question = 7\n" + TWO, "question is"),
+        ("question = ' '\n" + TWO, "question is"),
+        ("photos = 'x-ray'\n" + TWO, "photos is not one of dermatoscopic, clinical"),
         (TWO + "[derived_from]\nmpox='a'\n", "write derived_from as tables"),
         (TWO + "[derived_from.pox]\nmpox='a'\n", "there is no label set 'pox'"),
         (TWO + "[derived_from.mpox]\npox='a'\n", "pox is not a class of mpox"),
@@ -53,6 +56,15 @@ def test_a_bad_file_is_one_clear_error(tmp_path: Path, text: str, complaint: str
     path.write_text(text)
     with pytest.raises(DatasetError, match=complaint):
         load_taxonomy(str(path))
+
+
+def test_what_a_label_set_is_asked_for_follows_from_its_classes_unless_it_says(tmp_path: Path) -> None:
+    assert {load_taxonomy(name).question for name in ("ham10000", "melanoma-nevus")} == {"spot"}
+    for name in ("msid", "mpox", "mpox-binary"):
+        assert (load_taxonomy(name).question, load_taxonomy(name).photos) == ("rash", "clinical")
+    path = tmp_path / "own.toml"
+    path.write_text("question = 'A nail'\nphotos = 'clinical'\n" + TWO)
+    assert (load_taxonomy(str(path)).question, load_taxonomy(str(path)).photos) == ("A nail", "clinical")
 
 
 def test_the_shipped_label_sets() -> None:

@@ -3,6 +3,7 @@
 from typing import get_args
 
 import pytest
+from flask import Flask
 
 from ml.errors import ImageFault
 from ml.labels import Status
@@ -74,3 +75,15 @@ def test_the_hint_about_hair_tells_its_share() -> None:
     assert "15" in advice.hint_figure(gate)
     assert advice.hint_figure({"tip": None, "scores": {"hair": 0.02}}) == ""
     assert advice.hint_figure({"tip": "part_the_hair", "scores": {}}) == ""
+
+
+def test_the_advice_on_contagious_diseases_is_whole_in_german_too(app: Flask) -> None:
+    english = advice.recommendation(Status.INFECTIOUS)
+    with app.test_request_context(headers={"Accept-Language": "de"}):
+        german = advice.recommendation(Status.INFECTIOUS)
+        healthy = advice.recommendation(Status.HEALTHY)
+    assert not {english.lead, *english.points} & {german.lead, *german.points}
+    text = " ".join([german.lead, *german.points])
+    for words in ("Abstand zu anderen", "Gesundheitsdienst", "Kratzen Sie nicht", "Handtücher", "keine Diagnose"):
+        assert words in text
+    assert "Fieber" in " ".join(healthy.points)

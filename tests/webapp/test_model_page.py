@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 
 from ml.bundle import Bundle, load_bundle
 from ml.evaluate import evaluate
+from ml.labels import load_taxonomy
 from ml.training import model_card
 from webapp.config import PROJECT_FOLDER, Config
 from webapp.model_page import words
@@ -174,9 +175,13 @@ def test_the_page_speaks_german(visit: Callable[..., Any], evaluated: Bundle) ->
 
 def test_every_limit_that_training_writes_has_its_translation(app: Flask) -> None:
     with app.test_request_context(headers={"Accept-Language": "de"}):
-        limits = model_card.limits({"source_format": "ham10000"}, malignant=True)
+        limits = model_card.limits({"source_format": "ham10000"}, load_taxonomy("ham10000"))
         assert len(limits) == 4
-        for sentence in (*limits, model_card.licence({})):
+        for sentence in (
+            *limits,
+            *model_card.limits({"source_format": "msid"}, load_taxonomy("msid")),
+            model_card.licence({}),
+        ):
             assert words.card_sentence(sentence) != sentence
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import selectinload
 
 from ml.labels import Status
@@ -21,6 +21,7 @@ STATUSES = (*(status.value for status in Status), "pending", "failed", "deleted"
 class Filters:
     """What the history is narrowed to; empty strings and None mean everything."""
 
+    label_set: str = ""
     status: str = ""
     predicted: str = ""
     model: str = ""
@@ -32,6 +33,7 @@ class Filters:
         """Read a query string; values that make no sense count as not given."""
         status = args.get("status", "")
         return cls(
+            label_set=args.get("label_set", ""),
             status=status if status in STATUSES else "",
             predicted=args.get("predicted", ""),
             model=args.get("model", ""),
@@ -42,6 +44,7 @@ class Filters:
     def to_args(self) -> dict[str, str]:
         """The inverse of `from_args`, without empty values."""
         values = {
+            "label_set": self.label_set,
             "status": self.status,
             "predicted": self.predicted,
             "model": self.model,
@@ -54,6 +57,8 @@ class Filters:
         """The filters as conditions on `ScreeningRow`."""
         row = ScreeningRow
         found: list[ColumnElement[bool]] = []
+        if self.label_set:
+            found.append(func.coalesce(row.label_set, row.asked_label_set) == self.label_set)
         if self.status == "deleted":
             found.append(row.deleted_at.is_not(None))
         elif self.status in (State.PENDING, State.FAILED):

@@ -15,6 +15,7 @@ def verdict(code: str) -> str:
         "usable": _("Usable"),
         "not_skin": _("Not skin"),
         "not_dermatoscopic": _("Not dermatoscopic"),
+        "not_clinical": _("Not an ordinary photo"),
         "poor_quality": _("Poor quality"),
     }
     return words.get(code, code)
@@ -25,6 +26,7 @@ def reason(code: str) -> str:
     words = {
         "not_skin": _("Not skin"),
         "not_dermatoscopic": _("Not dermatoscopic"),
+        "not_clinical": _("Not an ordinary photo"),
         "blur": _("Blurred"),
         "motion": _("Blurred by movement"),
         "noise": _("Grainy"),
@@ -49,8 +51,9 @@ def score(code: str) -> str:
         "yellowness": _("Yellowness of the light in stops"),
         "hair": _("Share under dark hair (0 to 1)"),
         "novelty": _("Distance to the training pictures"),
-        "usable": _("Looks like a dermatoscopic photo"),
+        "usable": _("Looks like the photos that the model was made for"),
         "not_dermatoscopic": _("Looks like an ordinary photo of skin"),
+        "not_clinical": _("Looks like a dermatoscopic photo"),
         "not_skin": _("Looks like something other than skin"),
     }
     return words.get(code, code)
@@ -75,6 +78,7 @@ def score_meaning(code: str) -> str:
             "or a fault of the picture where it has one and neither kind is likelier than not."
         ),
         "not_dermatoscopic": _("Probability; it names the reason when a photo is refused."),
+        "not_clinical": _("Probability; it names the reason when a photo is refused."),
         "not_skin": _("Probability; it names the reason when a photo is refused."),
     }
     return meanings.get(code, "")

@@ -9,7 +9,7 @@ from ml.bundle import Card
 from ml.labels import readable_taxonomies
 from webapp.api.blueprint import blueprint
 from webapp.api.problems import Problem
-from webapp.inference import get_screener
+from webapp.inference import get_models
 
 
 @blueprint.get("/models")
@@ -37,6 +37,8 @@ def list_label_sets() -> ResponseReturnValue:
             {
                 "name": taxonomy.name,
                 "title": taxonomy.title,
+                "question": taxonomy.question,
+                "photos": taxonomy.photos,
                 "model": answered.get(taxonomy.name),
                 "classes": [
                     {
@@ -55,7 +57,7 @@ def list_label_sets() -> ResponseReturnValue:
 
 def answering() -> list[Card]:
     """The cards of the models that answer, the one that answers by default first. Raises BundleError for none."""
-    return [get_screener().card]
+    return [screener.card for screener in get_models().screeners()]
 
 
 def model_body(card: Card) -> dict[str, Any]:

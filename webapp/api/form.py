@@ -10,7 +10,7 @@ from ml.errors import InvalidImage
 from webapp.api.problems import Problem
 from webapp.config import PHOTOS_PER_SCREENING, Config
 from webapp.i18n import LANGUAGES
-from webapp.inference import get_screener
+from webapp.inference import get_models
 from webapp.screening import advice
 from webapp.screening.forms import read_photo
 from webapp.screening.lifecycle import Upload
@@ -20,10 +20,11 @@ FORM = "multipart/form-data"
 
 @dataclass(frozen=True)
 class ScreeningForm:
-    """What was sent: decoded photos of one lesion, and the language of the advice."""
+    """What was sent: decoded photos of one lesion, the language of the advice, and the label set that was asked for."""
 
     uploads: list[Upload]
     language: str
+    label_set: str | None
 
 
 def read_form() -> ScreeningForm:
@@ -44,8 +45,8 @@ def read_form() -> ScreeningForm:
     language = form.get("language") or accepted_language() or "en"
     if language not in LANGUAGES:
         raise Problem("form-invalid", f"Send one of {', '.join(LANGUAGES)}, or leave the field out.", field="language")
-    _check_label_set(form.get("label_set", ""))
-    return ScreeningForm(_read_photos(files.getlist("photos")), language)
+    label_set = _read_label_set(form.get("label_set", ""))
+    return ScreeningForm(_read_photos(files.getlist("photos")), language, label_set)
 
 
 def accepted_language() -> str | None:
@@ -53,10 +54,15 @@ def accepted_language() -> str | None:
     return request.accept_languages.best_match(list(LANGUAGES))
 
 
-def _check_label_set(label_set: str) -> None:
-    if label_set and label_set != (answering := get_screener().card.label_set):
-        detail = f"The model here answers for the label set '{answering}': send that, or leave the field out."
+def _read_label_set(label_set: str) -> str | None:
+    models = get_models()
+    answered = models.label_sets()
+    if not answered:
+        models.get()  # raises BundleError saying why: that is no fault of the form
+    if label_set and label_set not in answered:
+        detail = f"The models here answer for: {', '.join(answered)}. Send one of these, or leave the field out."
         raise Problem("form-invalid", detail, field="label_set")
+    return label_set or None
 
 
 def _read_photos(files: list[FileStorage]) -> list[Upload]:

@@ -11,9 +11,9 @@ from base64 import urlsafe_b64encode
 
 from flask import current_app, g, request
 
+from webapp.api.form import ScreeningForm
 from webapp.api.problems import Problem
 from webapp.models.screening import ScreeningRow
-from webapp.screening.lifecycle import Upload
 
 HEADER = "Idempotency-Key"
 # A string of RFC 9651, quotes left out or not. Its length keeps keys of different senders apart: a UUID has 36.
@@ -33,9 +33,11 @@ def token_of_request() -> str | None:
     return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def check_repeated(row: ScreeningRow, uploads: list[Upload]) -> None:
-    """Raises Problem where the screening that a key opened is deleted, or was opened with other photos."""
+def check_repeated(row: ScreeningRow, form: ScreeningForm) -> None:
+    """Raises Problem where the screening that a key opened is deleted, or was opened with other photos or for another
+    label set."""
     if row.deleted_at is not None:
         raise Problem("deleted", "The screening that this key opened was deleted. Send a new key to open another one.")
-    if [photo.sha256 for photo in row.photos] != [upload.sha256 for upload in uploads]:
+    photos = [photo.sha256 for photo in row.photos]
+    if photos != [upload.sha256 for upload in form.uploads] or row.asked_label_set != form.label_set:
         raise Problem("key-reused")

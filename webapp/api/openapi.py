@@ -17,9 +17,10 @@ VERSION = "1.0.0"
 PREFIX = "/api/v1"
 DESCRIPTION = (
     "Screens photos of skin lesions for research and education. Not a medical device: no answer is a diagnosis, and a "
-    "benign one is not an all-clear. Show `recommendation` wherever you show a result. Send dermatoscopic photos of "
-    "one lesion and read class, probabilities, status and advice; photos that cannot be judged are refused with a "
-    "reason. Requests are limited by address, or by token. Errors are problem details (RFC 9457)."
+    "benign one is not an all-clear. Show `recommendation` wherever you show a result. Send photos of one lesion, "
+    "dermatoscopic ones unless the label set takes others, and read class, probabilities, status and advice; photos "
+    "that cannot be judged are refused with a reason. Requests are limited by address, or by token. Errors are problem "
+    "details (RFC 9457)."
 )
 # What any request may be answered with.
 COMMON = (401, 406, 429, 500, 503)
@@ -186,7 +187,8 @@ def _create() -> dict[str, Any]:
         "label_set": {
             "type": "string",
             "enum": taxonomy_names(),
-            "description": "Answer with these classes; it must be one that a model here answers with.",
+            "description": "Answer with these classes; it must be one that a model here answers with, see "
+            "`/api/v1/label-sets`. Left out, the default model answers.",
         },
         "language": {**LANGUAGE, "description": "Language of the advice; by default that of Accept-Language."},
     }
@@ -194,7 +196,7 @@ def _create() -> dict[str, Any]:
         "name": HEADER,
         "in": "header",
         "description": "Makes it safe to send the request again where its answer was lost: the same key with the same "
-        "photos gives the same screening. A new UUID for every screening.",
+        "photos and label set gives the same screening. A new UUID for every screening.",
         "schema": {"type": "string", "pattern": KEY_PATTERN},
         "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
     }

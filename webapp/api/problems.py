@@ -52,7 +52,9 @@ KINDS = {
     "form-invalid": Kind(422, "A form field is missing or wrong", "Correct the field that 'field' names."),
     "photo-invalid": Kind(422, "A photo cannot be used", "Send another file for the photo that 'photo' counts."),
     "key-reused": Kind(
-        422, "The Idempotency-Key was used for other photos", "Send a new key with every new screening."
+        422,
+        "The Idempotency-Key was used for other photos or another label set",
+        "Send a new key with every new screening.",
     ),
     "too-many-requests": Kind(
         429, "Too many requests", "Wait as many seconds as the Retry-After header says, then try again."

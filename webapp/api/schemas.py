@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from ml.errors import ImageFault
-from ml.labels import CLASS_STATUSES
+from ml.labels import CLASS_STATUSES, PHOTO_KINDS
 from ml.screening import TIPS, VERDICTS, Gate, Screening
 from webapp.api.problems import KINDS, TYPE
 from webapp.i18n import LANGUAGES
@@ -164,6 +164,8 @@ def all_schemas() -> dict[str, Schema]:
             {
                 "name": text,
                 "title": text,
+                "question": {**text, "description": "What a person asks for: `spot`, `rash`, or words of its own."},
+                "photos": {"type": "string", "enum": list(PHOTO_KINDS), "description": "The photos that it takes."},
                 "model": {"type": ["string", "null"], "description": "Name of the model that answers with it here."},
                 "classes": array(
                     whole(

@@ -84,10 +84,10 @@ def heatmap(token: str, number: int) -> ResponseReturnValue:
 
 
 def _was_opened(token: str, form: ScreeningForm) -> bool:
-    """Whether an earlier request with the same key opened this screening. Raises Problem where it sent other photos."""
+    """Whether an earlier request with the same key opened this screening. Raises Problem where it asked otherwise."""
     row = _row(token)
     if row is not None:
-        check_repeated(row, form.uploads)
+        check_repeated(row, form)
     return row is not None
 
 
@@ -95,11 +95,18 @@ def _open(form: ScreeningForm, token: str | None) -> str:
     """Open a screening and return its token; where a request with the same key was faster, that one's stands."""
     spend_quota()
     try:
-        return open_screening(form.uploads, channel=CHANNEL, language=form.language, consented=True, token=token)[1]
+        return open_screening(
+            form.uploads,
+            channel=CHANNEL,
+            language=form.language,
+            consented=True,
+            label_set=form.label_set,
+            token=token,
+        )[1]
     except IntegrityError:
         if token is None:
             raise
-        check_repeated(_find(token), form.uploads)
+        check_repeated(_find(token), form)
         return token
 
 

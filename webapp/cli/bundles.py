@@ -4,20 +4,30 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
+from ml.errors import BundleError
 from webapp.config import Config
+from webapp.inference import configured, stated_label_sets
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
 
-MODEL_HELP = "NAME, NAME@VERSION or the path of a bundle; the configured model by default."
+MODEL_HELP = "NAME, NAME@VERSION or the path of a bundle; the default model when left out."
 
 
-def chosen_bundle(reference: str | None) -> "Bundle":
-    """The bundle that `--model` names, else the configured one, else the shipped one, verified.
+def chosen_bundle(reference: str | None, label_set: str | None = None) -> "Bundle":
+    """The bundle that `--model` names, else the one that answers for a label set, else the default one, verified.
 
-    Raises BundleError where there is none or it is damaged.
+    Raises BundleError where there is none, it is damaged, or it answers with another label set than the one named.
     """
-    from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
+    from ml.bundle import find_bundle, load_bundle
 
     config: Config = current_app.config["LENS"]
-    return load_bundle(find_bundle(reference or config.model or str(DEFAULT_MODEL), config.models))
+    names = configured(config)
+    if reference is None and label_set is not None:
+        reference = stated_label_sets(names, config).get(label_set)
+        if reference is None:
+            raise BundleError(f"No model answers for label set '{label_set}'. Name one with --model.")
+    bundle = load_bundle(find_bundle(reference or names[0], config.models))
+    if label_set not in (None, bundle.card.label_set):
+        raise BundleError(f"The model {bundle.card.name} answers for '{bundle.card.label_set}', not for '{label_set}'.")
+    return bundle

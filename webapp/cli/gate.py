@@ -18,7 +18,11 @@ def gate_cli() -> None:
 @gate_cli.command("refit")
 @click.argument("bundle")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of the model.")
-@click.option("--gate-negatives", type=click.Path(path_type=Path), help="Folder with not_skin/ and clinical_photos/.")
+@click.option(
+    "--gate-negatives",
+    type=click.Path(path_type=Path),
+    help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/.",
+)
 @click.option("--out", "name", callback=checked_name, help="Name of the new bundle. [default: the model's own]")
 @click.option("--seed", default=0, show_default=True, help="Of the pictures drawn and varied for the fit.")
 @with_appcontext

@@ -69,6 +69,7 @@ Writer = Callable[[Answer], None]
 @click.command("predict")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--model", metavar="BUNDLE", help=MODEL_HELP)
+@click.option("--label-set", help="Answer with these classes: the configured model for them is taken.")
 @click.option(
     "--format",
     "style",
@@ -93,7 +94,13 @@ Writer = Callable[[Answer], None]
 )
 @with_appcontext
 def predict_command(
-    paths: tuple[str, ...], model: str | None, style: str, batch_size: int, contact_sheet: Path | None, order: str
+    paths: tuple[str, ...],
+    model: str | None,
+    label_set: str | None,
+    style: str,
+    batch_size: int,
+    contact_sheet: Path | None,
+    order: str,
 ) -> None:
     """Answer photos: files, or folders with all photos in them.
 
@@ -104,7 +111,7 @@ def predict_command(
 
     config: Config = current_app.config["LENS"]
     try:
-        bundle = chosen_bundle(model)
+        bundle = chosen_bundle(model, label_set)
         screener = Screener(bundle, answer_not_dermatoscopic=config.answer_not_dermatoscopic)
     except MLError as error:
         raise click.ClickException(str(error)) from error

@@ -38,19 +38,24 @@ def sweep() -> None:
         )
         .order_by(ScreeningRow.id)
     ).all()
+    problems: dict[str, int] = {}
     for screening_id in pending:
         try:
             answer(screening_id)
         except Busy:
             continue
-        except MLError as error:
-            raise click.ClickException(f"{error} {len(pending)} screenings wait for it.") from error
+        except MLError as error:  # the next one may be for another model
+            problems[str(error)] = problems.get(str(error), 0) + 1
     answered = db.session.scalars(
         select(ScreeningRow.id).where(ScreeningRow.id.in_(pending), ScreeningRow.state != State.PENDING)
     ).all()
     click.echo(
         f"{len(answered)} of {len(pending)} pending screenings answered, {erased} erased, {strays} stray files deleted."
     )
+    if problems:
+        raise click.ClickException(
+            " ".join(f"{problem} {number} screenings wait for it." for problem, number in problems.items())
+        )
 
 
 def _erase_all() -> int:

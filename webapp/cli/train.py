@@ -84,7 +84,12 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @augmentation_options
 @click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
 @click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
-@click.option("--gate-negatives", type=click.Path(path_type=Path), help="Folder with not_skin/ and clinical_photos/.")
+@click.option("--packed", is_flag=True, help="Store the weights in a byte each: half the size.")
+@click.option(
+    "--gate-negatives",
+    type=click.Path(path_type=Path),
+    help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")

@@ -8,10 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ml.bundle import CARD, CHECKSUMS, DEFAULT_MODEL, Card, find_bundle
+from ml.bundle import CARD, CHECKSUMS, Card, find_bundle
 from ml.errors import BundleError, DatasetError
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from webapp.config import Config
+from webapp.inference import configured
 from webapp.model_page.tones import STUDY, Tones, read_tones
 
 EVALUATION = Path("evaluation") / "metrics.json"
@@ -91,6 +92,16 @@ class Model:
         low, high = (round(OUT_OF * bounds[0]), round(OUT_OF * bounds[1])) if bounds else (None, None)
         return Told(images, **out_of_hundred(counts), low=low, high=high)
 
+    def contagious(self) -> tuple[int, int] | None:
+        """Of 100 pictures of contagious diseases, how many were told so, and how many pictures there were; None where
+        the label set has no such class, or it was not measured."""
+        codes = [label.code for label in self.taxonomy.labels if label.status is Status.INFECTIOUS]
+        rows = [self.evaluation["per_class"][code] for code in codes] if self.evaluation else []
+        images = sum(row["support"] for row in rows)
+        if not images or self.taxonomy.malignant:
+            return None
+        return round(OUT_OF * sum(row["statuses"].get("infectious", 0) for row in rows) / images), images
+
     def classes(self) -> list[ClassFacts]:
         """Each class that was measured: melanoma first, then the other malignant ones, then the rest."""
         if self.evaluation is None:
@@ -102,18 +113,28 @@ class Model:
         return [_class_facts(label, measured[label.code]) for label in order if label.code in measured]
 
 
-def find_model(config: Config, name: str | None = None, version: str | None = None) -> Model | None:
-    """The model NAME at VERSION, or the one that answers now; None where it is not on this server any more."""
-    answering = config.model or str(DEFAULT_MODEL)
-    for reference in [answering] if name is None else [f"{name}@{version}", answering]:
-        try:
-            path = find_bundle(reference, config.models)
-            model = _read(path, (path / CARD).stat().st_mtime_ns, _modified(path / EVALUATION), _modified(path / STUDY))
-        except (BundleError, DatasetError, OSError, ValueError):
-            continue
-        if name is None or (model.card.name, model.card.version) == (name, version):
-            return model
-    return None
+def answering_models(config: Config) -> list[Model]:
+    """The models that answer now, the default one first; what cannot be read is left out."""
+    found: dict[str, Model] = {}
+    for reference in configured(config):
+        model = _find(config, reference)
+        if model is not None:
+            found.setdefault(model.taxonomy.name, model)
+    return list(found.values())
+
+
+def find_model(config: Config, name: str, version: str) -> Model | None:
+    """The model NAME at VERSION; None where it is not on this server any more."""
+    candidates = [_find(config, f"{name}@{version}"), *answering_models(config)]
+    return next((m for m in candidates if m and (m.card.name, m.card.version) == (name, version)), None)
+
+
+def _find(config: Config, reference: str) -> Model | None:
+    try:
+        path = find_bundle(reference, config.models)
+        return _read(path, (path / CARD).stat().st_mtime_ns, _modified(path / EVALUATION), _modified(path / STUDY))
+    except (BundleError, DatasetError, OSError, ValueError):
+        return None
 
 
 def out_of_hundred(counts: Mapping[str, int]) -> dict[str, int]:

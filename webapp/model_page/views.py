@@ -1,45 +1,57 @@
-"""`/model`: the model that answers now; `/model/<name>/<version>`: the one that gave an earlier answer."""
+"""`/model` and `/model/<name>`: models that answer now; `/model/<name>/<version>`: one that gave an earlier answer."""
 
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
+from webapp.config import Config
 from webapp.model_page import words
-from webapp.model_page.facts import Model, find_model
+from webapp.model_page.facts import Model, answering_models, find_model
 
 blueprint = Blueprint("model_page", __name__)
 
 
 @blueprint.get("/model")
 def current() -> ResponseReturnValue:
-    """The model that answers now."""
-    model = find_model(current_app.config["LENS"])
-    return _page(model, current=True) if model else _gone()
+    """The model that answers where nothing else is asked for, and the way to the others."""
+    answering = answering_models(_config())
+    return _page(answering[0], answering) if answering else _gone()
+
+
+@blueprint.get("/model/<name>")
+def named(name: str) -> ResponseReturnValue:
+    """One of the models that answer now."""
+    answering = answering_models(_config())
+    found = next((model for model in answering if model.card.name == name), None)
+    return _page(found, answering) if found else _gone(name)
 
 
 @blueprint.get("/model/<name>/<version>")
 def version(name: str, version: str) -> ResponseReturnValue:
     """The model that gave an answer, which may be an earlier one, or gone."""
-    config = current_app.config["LENS"]
-    model, answering = find_model(config, name, version), find_model(config)
-    if model is None:
-        return _gone(name, version)
-    same = answering is not None and (answering.card.name, answering.card.version) == (name, version)
-    return _page(model, current=same)
+    found = find_model(_config(), name, version)
+    return _page(found, answering_models(_config())) if found else _gone(name, version)
 
 
-def _page(model: Model, *, current: bool) -> str:
+def _page(model: Model, answering: list[Model]) -> str:
     codes = model.taxonomy.codes
     malignant = [codes[index] for index in model.taxonomy.malignant]
     return render_template(
         "model.html",
         model=model,
-        current=current,
+        answering=answering,
+        current=any(other.card == model.card for other in answering),
         words=words,
         melanoma=model.told("mel") if "mel" in malignant else None,
         cancers=model.told(*malignant) if malignant else None,
         harmless=model.told(*(code for code in codes if code not in malignant)) if malignant else None,
+        contagious=model.contagious(),
     )
 
 
 def _gone(name: str = "", version: str = "") -> ResponseReturnValue:
     return render_template("model.html", model=None, name=name, version=version), 404
+
+
+def _config() -> Config:
+    config: Config = current_app.config["LENS"]
+    return config

@@ -22,6 +22,27 @@ def card_sentence(sentence: str) -> str:
         "The training pictures show mostly fair skin, mostly from two clinics; figures elsewhere can be lower.": _(
             "The training pictures show mostly fair skin, mostly from two clinics; figures elsewhere can be lower."
         ),
+        "Trained on ordinary photos of skin; pictures taken through a dermatoscope are another domain and are "
+        "refused.": _(
+            "Trained on ordinary photos of skin; pictures taken through a dermatoscope are another domain and are "
+            "refused."
+        ),
+        "Many training photos come from news and picture agencies, some with writing on them, and those of healthy "
+        "skin mostly from a studio. With photos of your own, expect it to do worse.": _(
+            "Many training photos come from news and picture agencies, some with writing on them, and those of healthy "
+            "skin mostly from a studio. With photos of your own, expect it to do worse."
+        ),
+        "It has never seen cowpox, hand-foot-mouth disease, scabies, eczema, an allergy or any other rash, nor a "
+        "single spot or mole.": _(
+            "It has never seen cowpox, hand-foot-mouth disease, scabies, eczema, an allergy or any other rash, nor a "
+            "single spot or mole."
+        ),
+        "Nobody confirmed by a test what the training photos show.": _(
+            "Nobody confirmed by a test what the training photos show."
+        ),
+        "No result is an all-clear: a contagious disease can look like another one, or like none.": _(
+            "No result is an all-clear: a contagious disease can look like another one, or like none."
+        ),
         "A low risk is no all-clear: some malignant lesions look harmless in a picture.": _(
             "A low risk is no all-clear: some malignant lesions look harmless in a picture."
         ),
@@ -51,6 +72,7 @@ def gate_kind(row: Mapping[str, Any]) -> str:
     kinds = {
         "not_skin": _("Everyday pictures: animals, objects, places"),
         "clinical_photos": _("Ordinary photos of skin, not through a dermatoscope"),
+        "dermatoscopic": _("Photos of single spots, through a dermatoscope"),
         "generated": _("Drawn pictures: noise, colour, text, screenshots"),
     }
     other = _("Ordinary photos of skin from another collection")

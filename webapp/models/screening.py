@@ -31,8 +31,8 @@ def token_hash(token: str) -> str:
 class ScreeningRow(Base):
     """One to three photos of one lesion and the answer to them, under the names of `ml.screening.Screening`.
 
-    Deleting leaves a tombstone: `deleted_at` is set; the token hash, times, channel, language and model stay, the
-    rest is null.
+    Deleting leaves a tombstone: `deleted_at` is set; the token hash, times, channel, language, label sets and
+    model stay, the rest is null.
     """
 
     __tablename__ = "screenings"
@@ -62,6 +62,8 @@ class ScreeningRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     failure: Mapped[str | None] = mapped_column(String(40))
 
+    # What was asked for, null for the default model; and what was answered with.
+    asked_label_set: Mapped[str | None] = mapped_column(String(80))
     label_set: Mapped[str | None] = mapped_column(String(80))
     predicted: Mapped[str | None] = mapped_column(String(80))
     probabilities: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))

@@ -31,7 +31,7 @@ def status_word(status: str) -> str:
         "uncertain": _("Uncertain"),
         "benign": _("Probably benign"),
         "infectious": _("Possibly infectious"),
-        "healthy": _("No lesion recognised"),
+        "healthy": _("No disease recognised"),
         "refused": _("Not answered"),
         "pending": _("Waiting"),
         "failed": _("Failed"),
@@ -116,6 +116,9 @@ def refusal(reason: str) -> str:
             "The photo looks like an ordinary photo. The model was made for pictures taken through a dermatoscope, "
             "the magnifier with its own light that skin doctors use."
         ),
+        "not_clinical": _(
+            "The photo looks like one taken through a dermatoscope. The model was made for ordinary photos of skin."
+        ),
         "blur": _("The photo is blurred."),
         "motion": _("The photo is blurred by movement."),
         "noise": _("The photo is grainy."),
@@ -178,6 +181,10 @@ def retake(tip: str) -> str:
     sentences = {
         "photograph_the_lesion": _("Photograph the lesion itself, so that it fills about half of the picture."),
         "use_a_dermatoscope": _("Use a picture taken with a dermatoscope, for example one from your skin doctor."),
+        "use_an_ordinary_photo": _(
+            "Take an ordinary photo of the skin, without a dermatoscope. A single spot or mole is another question "
+            "than a rash."
+        ),
         "hold_still": _("Rest your hand, wait until the picture is sharp, then release the shutter."),
         "white_light": _("Use white light, such as daylight at a window, and no warm lamp."),
         "more_light": _("Use bright, even light, such as daylight at a window."),

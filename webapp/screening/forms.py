@@ -1,11 +1,13 @@
 """The upload form and what it makes of the files sent with it."""
 
+from collections.abc import Sequence
+
 from flask import current_app
 from flask_babel import lazy_gettext
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, MultipleFileField
 from werkzeug.datastructures import FileStorage
-from wtforms import BooleanField
+from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
 
 from ml.errors import ImageFault, InvalidImage
@@ -13,6 +15,7 @@ from webapp.config import MEGABYTE, PHOTOS_PER_SCREENING, Config
 from webapp.i18n import gettext as _
 from webapp.screening import advice
 from webapp.screening.lifecycle import Upload
+from webapp.screening.questions import Question
 
 # 413: too large; 415: not a kind of file that is read; anything else is 400.
 HTTP_STATUS: dict[ImageFault, int] = {
@@ -33,8 +36,9 @@ class UploadRefused(Exception):
 
 
 class UploadForm(FlaskForm):
-    """One to three photos of one lesion, from a file picker or a camera, and the consent to look at them."""
+    """What is to be looked at, one to three photos of it, from a file picker or a camera, and the consent."""
 
+    label_set = RadioField(lazy_gettext("What is it about?"), validate_choice=False)
     photos = MultipleFileField(lazy_gettext("Choose photos"))
     camera = FileField(lazy_gettext("Take a photo"))
     consent = BooleanField(
@@ -44,6 +48,12 @@ class UploadForm(FlaskForm):
         ),
         validators=[InputRequired(lazy_gettext("Please agree to the analysis of your photos first."))],
     )
+
+    def asked(self, offered: Sequence[Question]) -> str | None:
+        """The label set of the chosen question; None, for the default model, where nothing or no such was asked."""
+        if len(offered) < 2:
+            return None
+        return next((one.label_set for one in offered if one.label_set == self.label_set.data), None)
 
     def read(self) -> list[Upload]:
         """The decoded photos. Raises UploadRefused with one sentence that says what is wrong and what to do."""

@@ -71,12 +71,19 @@ class Upload:
 
 
 def open_screening(
-    uploads: Sequence[Upload], *, channel: str, language: str, consented: bool, token: str | None = None
+    uploads: Sequence[Upload],
+    *,
+    channel: str,
+    language: str,
+    consented: bool,
+    label_set: str | None = None,
+    token: str | None = None,
 ) -> tuple[int, str]:
     """Keep the photos and commit a pending row for them; returns its id and the token of its page.
 
-    A `token` that is given must be as hard to guess as the one made otherwise. Raises OSError where photos cannot be
-    kept, and IntegrityError where there is a row with this token already; nothing is left behind then.
+    `label_set` is the one that the row is to be answered with, the default model's when None. A `token` that is given
+    must be as hard to guess as the one made otherwise. Raises OSError where photos cannot be kept, and IntegrityError
+    where there is a row with this token already; nothing is left behind then.
     """
     token = token or secrets.token_urlsafe(32)
     store = get_photos()
@@ -101,6 +108,7 @@ def open_screening(
             channel=channel,
             language=language,
             created_at=now,
+            asked_label_set=label_set,
             consent_at=now if consented else None,
             photos=photos,
         )
@@ -119,7 +127,9 @@ def answer(screening_id: int) -> None:
 
     Raises Busy when the model is not free in time and BundleError when there is none: the row stays pending then.
     """
-    screener = get_screener()
+    asked = db.session.scalar(select(ScreeningRow.asked_label_set).where(ScreeningRow.id == screening_id))
+    db.session.commit()  # no transaction stays open while a model is loaded
+    screener = get_screener(asked)
     with get_models().turn():
         claim = _claim(screening_id)
         if claim is None:

@@ -17,6 +17,7 @@ from webapp.photos import get_photos
 from webapp.responses import heatmap_jpeg, jpeg
 from webapp.screening.forms import UploadForm, UploadRefused
 from webapp.screening.lifecycle import answer, erase, open_screening
+from webapp.screening.questions import questions
 
 blueprint = Blueprint("screening", __name__)
 
@@ -26,8 +27,10 @@ REFRESH_SECONDS = 10
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """The upload form."""
-    return _upload_page(UploadForm())
+    """The upload form; `?label_set=` has that question chosen."""
+    form = UploadForm()
+    form.label_set.data = request.args.get("label_set")
+    return _upload_page(form)
 
 
 @blueprint.post("/")
@@ -40,7 +43,11 @@ def upload() -> ResponseReturnValue:
     except UploadRefused as refused:
         return _upload_page(form, refused.sentence), refused.http_status
     screening_id, token = open_screening(
-        uploads, channel="web", language=str(get_locale()), consented=bool(form.consent.data)
+        uploads,
+        channel="web",
+        language=str(get_locale()),
+        consented=bool(form.consent.data),
+        label_set=form.asked(questions()),
     )
     try:
         answer(screening_id)
@@ -129,7 +136,19 @@ def _taxonomy(row: ScreeningRow) -> Taxonomy | None:
 
 
 def _upload_page(form: UploadForm, error: str = "") -> str:
-    return render_template("screening/upload.html", form=form, error=error, max_photos=PHOTOS_PER_SCREENING)
+    offered = questions()
+    asked = form.asked(offered) or (offered[0].label_set if offered else None)
+    # Where another language leads to, so that the choice is kept.
+    here = url_for("screening.home", label_set=asked) if len(offered) > 1 else url_for("screening.home")
+    return render_template(
+        "screening/upload.html",
+        form=form,
+        error=error,
+        questions=offered,
+        asked=asked,
+        here=here,
+        max_photos=PHOTOS_PER_SCREENING,
+    )
 
 
 def _waiting(token: str, *, available: bool = True) -> str:

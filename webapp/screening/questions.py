@@ -1,0 +1,53 @@
+"""What a person can have looked at here: a question for each kind of answer that some model gives."""
+
+from dataclasses import dataclass
+
+from ml.labels import find_taxonomy
+from webapp.i18n import gettext as _
+from webapp.inference import get_models
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to have looked at: the label set that answers it, what it is called there, and the photos for it."""
+
+    label_set: str
+    name: str
+    photos: str
+    label_set_title: str
+
+    @property
+    def title(self) -> str:
+        """The question in the visitor's language; that of a label set of the operator's own as it stands there."""
+        titles = {"spot": _("A spot or mole"), "rash": _("A rash")}
+        return titles.get(self.name, self.name)
+
+    @property
+    def hint(self) -> str:
+        """What belongs to it."""
+        hints = {
+            "spot": _("One single spot, lump or mole that worries you."),
+            "rash": _("Blisters, bumps or red patches, often many of them, perhaps with a fever."),
+        }
+        return hints.get(self.name, _(self.label_set_title))
+
+    @property
+    def photo_tip(self) -> str:
+        """Which photos its model was made for."""
+        if self.photos == "clinical":
+            return _("Take an ordinary photo of the skin, with a phone for example, from a hand\u2019s length away.")
+        return _("Take it through a dermatoscope: the model was made for such pictures and declines others.")
+
+
+def questions() -> list[Question]:
+    """The questions that are answered here, that of the default model first.
+
+    Of several label sets that belong to one question the first answers it; the others are to be had by name alone.
+    """
+    found: dict[str, Question] = {}
+    for label_set in get_models().label_sets():
+        taxonomy = find_taxonomy(label_set)
+        if taxonomy is not None:
+            question = Question(taxonomy.name, taxonomy.question, taxonomy.photos, taxonomy.title)
+            found.setdefault(taxonomy.question, question)
+    return list(found.values())
