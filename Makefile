@@ -53,6 +53,7 @@ docs: tools
 	@$(python) docs/update_conditions.py
 	@$(python) docs/update_ablations.py
 	@$(python) docs/update_gate.py
+	@$(python) docs/update_latency.py
 	@$(python) docs/update_comparison.py
 
 pins: tools

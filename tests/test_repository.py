@@ -33,7 +33,8 @@ def tracked_files() -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "script", ["update_settings.py", "update_figures.py", "update_conditions.py", "update_comparison.py"]
+    "script",
+    ["update_settings.py", "update_figures.py", "update_conditions.py", "update_comparison.py", "update_latency.py"],
 )
 def test_documents_agree_with_the_code(script: str) -> None:
     run = subprocess.run(

@@ -97,6 +97,7 @@ def _init_commands(app: Flask) -> None:
         predict,
         screenings,
         settings,
+        telegram,
         tokens,
         train,
         users,
@@ -115,6 +116,7 @@ def _init_commands(app: Flask) -> None:
         users.users,
         tokens.tokens,
         screenings.screenings,
+        telegram.telegram_command,
         settings.settings,
     ):
         app.cli.add_command(command)

@@ -15,7 +15,8 @@ MEGABYTE = 1024 * 1024
 PHOTOS_PER_SCREENING = 3
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
-RATES = ("upload_rate", "login_rate", "api_rate")
+RATES = ("upload_rate", "login_rate", "api_rate", "telegram_rate")
+ADDRESSES = ("public_url", "telegram_api", "telegram_webhook_url")
 
 
 class ConfigError(ValueError):
@@ -61,6 +62,20 @@ class Config:
     api_tokens_required: Annotated[
         bool, "Answer API requests only with a token that `flask tokens create` has made. Off: open to all."
     ] = False
+    public_url: Annotated[
+        str, "Address that people reach the pages at, such as `https://lens.example.org`: the bot links results there."
+    ] = ""
+    telegram_token: Annotated[str, "Token of the bot that `flask telegram` runs, from @BotFather."] = ""
+    telegram_rate: Annotated[str, "Photos that one chat may send to the bot, an album counting once."] = (
+        "10 per minute;60 per hour"
+    )
+    telegram_webhook_url: Annotated[
+        str, "Public HTTPS address that Telegram sends messages to. The bot asks Telegram for them when unset."
+    ] = ""
+    telegram_port: Annotated[int, "Port on 127.0.0.1 where the bot listens for what comes to that address."] = 8001
+    telegram_api: Annotated[str, "Address of the Bot API: Telegram's, or that of a Bot API server of one's own."] = (
+        "https://api.telegram.org"
+    )
     login_rate: Annotated[str, "Log-in attempts allowed from one address."] = "10 per minute;100 per hour"
     rate_storage: Annotated[
         str, "Where rate limits are counted. In each process by default; a Redis address shares them."
@@ -117,6 +132,8 @@ class Config:
             "WTF_CSRF_TIME_LIMIT": None,
             "RATELIMIT_STORAGE_URI": self.rate_storage,
             "RATELIMIT_HEADERS_ENABLED": True,
+            # Where hits cannot be counted, pages answer without their limits, and the log says so.
+            "RATELIMIT_SWALLOW_ERRORS": True,
             "BABEL_DEFAULT_LOCALE": "en",
         }
 
@@ -146,6 +163,8 @@ def _parse(field: str, text: str, kind: type) -> Any:
         if not text.isdecimal():
             raise ConfigError(f"{name} must be a whole number, not '{text}'.")
         return int(text)
+    if field in ADDRESSES and not text.startswith(("https://", "http://")):
+        raise ConfigError(f"{name} must be an address that begins with https:// or http://, not '{text}'.")
     if field in RATES:
         try:
             parse_many(text)

@@ -6,24 +6,14 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from limits.storage import MemoryStorage
 
 from tests.times import Clock
 from tests.webapp.api import KEY, SCREENINGS, kind_of, send
+from tests.webapp.rates import DOWN
 from webapp.config import Config
 
 Photo = Callable[..., bytes]
 MODELS = "/api/v1/models"
-
-
-class StorageThatIsDown(MemoryStorage):
-    """Counts nothing, as a Redis that does not answer."""
-
-    STORAGE_SCHEME = ["down"]  # noqa: RUF012  # as the library declares it
-    base_exceptions = EOFError
-
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        raise EOFError
 
 
 def make_token(app: Flask, *arguments: str) -> dict[str, str]:
@@ -103,7 +93,7 @@ def test_rates_by_address_and_by_token(config: Config, make_app: Callable[[Confi
 
 
 def test_rates_that_cannot_be_counted(config: Config, make_app: Callable[[Config], Flask], photo: Photo) -> None:
-    client = make_app(replace(config, rate_storage="down://")).test_client()
+    client = make_app(replace(config, rate_storage=DOWN)).test_client()
     for answer in (client.get(MODELS), send(client, photo())):
         assert (answer.status_code, kind_of(answer)) == (503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0

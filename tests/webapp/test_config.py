@@ -34,6 +34,8 @@ def test_settings_come_from_the_environment() -> None:
         ("SESSION_COOKIE_SECURE", "perhaps"),
         ("UPLOAD_RATE", "often"),
         ("LOGIN_RATE", "10 per minute;100 per fortnight"),
+        ("TELEGRAM_RATE", "often"),
+        ("PUBLIC_URL", "lens.example.org"),
     ],
 )
 def test_unusable_settings_are_named(name: str, value: str) -> None:

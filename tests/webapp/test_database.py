@@ -31,7 +31,7 @@ def test_migrations_up_and_down_on_a_filled_database(config: Config) -> None:
     with app.app_context():
         upgrade()
         tables = set(inspect(db.engine).get_table_names())
-        assert tables == {"alembic_version", "api_tokens", "photos", "screenings", "users"}
+        assert tables == {"alembic_version", "api_tokens", "photos", "screenings", "telegram_chats", "users"}
         with write_transaction() as session:
             filled = row(1)
             filled.photos = [PhotoRow(position=1, name="0" * 32, sha256="0" * 64, width=1, height=1)]

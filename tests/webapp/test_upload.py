@@ -21,6 +21,7 @@ from ml.gate_quality import HAIR_HINT, MOSTLY_HAIR, hint, quality_scores
 from ml.images import decode, dimensions
 from ml.screen import MAX_PHOTOS, Screener
 from tests.webapp.forms import form_token
+from tests.webapp.rates import DOWN
 from webapp.config import PHOTOS_PER_SCREENING, PROJECT_FOLDER, Config
 from webapp.database import write_transaction
 from webapp.models.screening import ScreeningRow, token_hash
@@ -228,6 +229,16 @@ def test_rate_limit(config: Config, make_app: Callable[[Config], Flask]) -> None
     assert [answer.status_code for answer in answers] == [400, 400, 429]
     assert int(answers[-1].headers["Retry-After"]) > 0
     assert "Too many requests" in answers[-1].text
+
+
+def test_rates_that_cannot_be_counted(
+    config: Config, make_app: Callable[[Config], Flask], photo: Photo, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_app(replace(config, rate_storage=DOWN, upload_rate="1 per minute")).test_client()
+    for _ in range(2):
+        fields = {"csrf_token": form_token(client, "/"), "consent": "y", "photos": (io.BytesIO(photo()), "a.jpg")}
+        assert client.post("/", data=fields).status_code == 303
+    assert "Failed to rate limit" in caplog.text
 
 
 def test_nothing_of_the_original_file_is_kept(

@@ -134,7 +134,7 @@ def failure(code: str) -> str:
 
 def channel(code: str) -> str:
     """Where the photos came from."""
-    words = {"web": _("Web page"), "api": "API"}
+    words = {"web": _("Web page"), "api": "API", "telegram": "Telegram"}
     return words.get(code, code)
 
 

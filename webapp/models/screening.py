@@ -13,6 +13,7 @@ from ml.screening import Evidence, Screening
 from webapp.models.base import Base, UTCDateTime
 
 PENDING = text("state = 'pending'")
+UNSENT = text("reply_to IS NOT NULL")
 
 
 class State(StrEnum):
@@ -43,6 +44,8 @@ class ScreeningRow(Base):
         Index("ix_screenings_predicted_newest", "predicted", "created_at", "id"),
         Index("ix_screenings_model_newest", "model_name", "model_version", "created_at", "id"),
         Index("ix_screenings_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index("ix_screenings_sender", "sender"),
+        Index("ix_screenings_unsent", "id", sqlite_where=UNSENT, postgresql_where=UNSENT),
         {"sqlite_autoincrement": True},  # an id is never used twice, not even after the newest row is gone
     )
 
@@ -55,6 +58,11 @@ class ScreeningRow(Base):
     consent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    # Where a channel knows its senders: a keyed hash of who sent the photos, so that they can delete all of theirs,
+    # and, only until the answer has been sent, the encrypted address that waits for it.
+    sender: Mapped[str | None] = mapped_column(String(64))
+    reply_to: Mapped[bytes | None]
 
     # Who is working on a pending row, since when and for which time: see webapp.screening.lifecycle.
     claim: Mapped[str | None] = mapped_column(String(32))

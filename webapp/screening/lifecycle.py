@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import numpy as np
 from flask import current_app
@@ -27,7 +27,7 @@ from sqlalchemy import and_, or_, select, update
 from ml.errors import BundleError, MLError
 from ml.images import decode
 from webapp import clock
-from webapp.config import Config
+from webapp.config import PHOTOS_PER_SCREENING, Config
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.inference import get_models, get_screener
@@ -51,6 +51,8 @@ ERASED: dict[str, Any] = dict.fromkeys(
         "first_look",
         "severity",
         "seconds",
+        "sender",
+        "reply_to",
     )
 )
 
@@ -70,6 +72,15 @@ class Upload:
         return cls(pixels, hashlib.sha256(content).hexdigest())
 
 
+@dataclass(frozen=True)
+class Sender:
+    """Who sent photos, where a channel knows: a keyed hash, the answer's encrypted address, the time of consent."""
+
+    key: str
+    reply_to: bytes
+    consent_at: datetime
+
+
 def open_screening(
     uploads: Sequence[Upload],
     *,
@@ -78,6 +89,7 @@ def open_screening(
     consented: bool,
     label_set: str | None = None,
     token: str | None = None,
+    sender: Sender | None = None,
 ) -> tuple[int, str]:
     """Keep the photos and commit a pending row for them; returns its id and the token of its page.
 
@@ -88,18 +100,13 @@ def open_screening(
     token = token or secrets.token_urlsafe(32)
     store = get_photos()
     now = clock.now()
+    consent_at = sender.consent_at if sender else now if consented else None
     names: list[str] = []
     try:
         for upload in uploads:
             names.append(store.keep(upload.pixels))
         photos = [
-            PhotoRow(
-                position=position,
-                name=name,
-                sha256=upload.sha256,
-                width=upload.pixels.shape[1],
-                height=upload.pixels.shape[0],
-            )
+            _photo(position, name, upload)
             for position, (name, upload) in enumerate(zip(names, uploads, strict=True), start=1)
         ]
         row = ScreeningRow(
@@ -109,7 +116,9 @@ def open_screening(
             language=language,
             created_at=now,
             asked_label_set=label_set,
-            consent_at=now if consented else None,
+            consent_at=consent_at,
+            sender=sender.key if sender else None,
+            reply_to=sender.reply_to if sender else None,
             photos=photos,
         )
         with write_transaction() as session:
@@ -120,6 +129,41 @@ def open_screening(
                 store.delete(name)
         raise
     return row.id, token
+
+
+def add_photo(screening_id: int, upload: Upload) -> Literal["added", "full", "late"]:
+    """Keep one more photo with a screening whose photos arrive one by one. The same file is added once only.
+
+    Nothing is kept where the screening has its photos already, or where its answer has begun or it was erased. Raises
+    OSError where the photo cannot be kept.
+    """
+    store = get_photos()
+    name = store.keep(upload.pixels)
+    outcome: Literal["added", "full", "late"] = "late"
+    new = False
+    try:
+        with write_transaction() as session:
+            row = session.get_one(ScreeningRow, screening_id, populate_existing=True, with_for_update=True)
+            kept = {photo.sha256 for photo in row.photos}
+            if upload.sha256 in kept:
+                outcome = "added"
+            elif row.state == State.PENDING and row.deleted_at is None and row.attempts == 0:
+                new = len(kept) < PHOTOS_PER_SCREENING
+                outcome = "added" if new else "full"
+            if new:
+                row.photos.append(_photo(len(row.photos) + 1, name, upload))
+    except Exception:
+        new = False
+        raise
+    finally:
+        if not new:
+            store.delete(name)
+    return outcome
+
+
+def _photo(position: int, name: str, upload: Upload) -> PhotoRow:
+    height, width = upload.pixels.shape[:2]
+    return PhotoRow(position=position, name=name, sha256=upload.sha256, width=width, height=height)
 
 
 def answer(screening_id: int) -> None:

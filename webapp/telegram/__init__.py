@@ -1,0 +1,1 @@
+"""The Telegram bot: photos in, answers out, by the same steps as on the web."""

@@ -1,0 +1,45 @@
+"""The buttons below messages, and what each sends back: an action and what it is about, in at most 64 bytes."""
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+from webapp.i18n import LANGUAGES
+from webapp.i18n import gettext as _
+
+# A result is told by its token: 43 characters, so that an action has up to 20.
+AGREE, HELLO, LANGUAGE = "agree", "hello", "language"
+HEATMAP, ASK_DELETE, DELETE, KEEP = "heatmap", "ask-delete", "delete", "keep"
+FORGET, REMEMBER = "forget", "remember"
+
+
+def consent(language: str) -> InlineKeyboardMarkup:
+    """To agree in this language, or to read the same in another. Nothing is stored before, so buttons carry it."""
+    others = [_button(name, HELLO, code) for code, name in LANGUAGES.items() if code != language]
+    return InlineKeyboardMarkup([[_button(_("I agree"), AGREE, language)], others])
+
+
+def languages() -> InlineKeyboardMarkup:
+    """Every language in itself."""
+    return InlineKeyboardMarkup([[_button(name, LANGUAGE, code) for code, name in LANGUAGES.items()]])
+
+
+def result(token: str, page: str, *, heatmap: bool) -> InlineKeyboardMarkup:
+    """Below a result: its heatmap, its page where it has a public address, and deleting it."""
+    rows = [[_button(_("Show the heatmap"), HEATMAP, token)]] if heatmap else []
+    if page:
+        rows.append([InlineKeyboardButton(_("Open the result page"), url=page)])
+    rows.append([_button(_("Delete photo and result"), ASK_DELETE, token)])
+    return InlineKeyboardMarkup(rows)
+
+
+def confirm_deletion(token: str) -> InlineKeyboardMarkup:
+    """The second step of deleting one result."""
+    return InlineKeyboardMarkup([[_button(_("Yes, delete"), DELETE, token), _button(_("No, keep"), KEEP, token)]])
+
+
+def confirm_forgetting() -> InlineKeyboardMarkup:
+    """The second step of deleting everything."""
+    return InlineKeyboardMarkup([[_button(_("Yes, delete"), FORGET), _button(_("No, keep"), REMEMBER)]])
+
+
+def _button(text: str, action: str, about: str = "") -> InlineKeyboardButton:
+    return InlineKeyboardButton(text, callback_data=f"{action}:{about}")
