@@ -36,6 +36,7 @@ def create_app(config: Config | None = None) -> Flask:
 def _init_extensions(app: Flask, config: Config) -> None:
     from webapp import database, errors, extensions, i18n, inference, photos, responses, sessions
     from webapp.account import views as account
+    from webapp.models import chat  # noqa: F401  # only the bot uses its table, but migrations look at all
 
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database)
     extensions.db.init_app(app)

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from ml.labels import readable_taxonomies
+from webapp.admin import words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.query import STATUSES, Filters, read_page
 from webapp.extensions import db
@@ -29,6 +30,7 @@ def history() -> ResponseReturnValue:
         statuses=STATUSES,
         taxonomies=readable_taxonomies(),
         models=_models(),
+        words=words,
     )
 
 

@@ -13,8 +13,13 @@ from webapp.config import Config
 
 # What BotFather gives: the number of the bot, and a secret.
 TOKEN = re.compile(r"\d{3,20}:[A-Za-z0-9_-]{20,}")
-# These tell the address of each request, and the token is part of it.
-TALKATIVE = ("httpx", "httpcore", "telegram", "tornado.access")
+# The first tell the address of each request, and the token is part of it; python-telegram-bot's own may quote messages.
+QUIET = {
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "tornado.access": logging.ERROR,
+    "telegram": logging.CRITICAL,
+}
 
 
 class MaskingFormatter(logging.Formatter):
@@ -80,5 +85,5 @@ def _init_log(token: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(MaskingFormatter(token))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)

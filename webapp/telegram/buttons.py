@@ -1,12 +1,16 @@
 """The buttons below messages, and what each sends back: an action and what it is about, in at most 64 bytes."""
 
+import hashlib
+from collections.abc import Sequence
+
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from webapp.i18n import LANGUAGES
 from webapp.i18n import gettext as _
+from webapp.screening.questions import Question
 
 # A result is told by its token: 43 characters, so that an action has up to 20.
-AGREE, HELLO, LANGUAGE = "agree", "hello", "language"
+AGREE, HELLO, LANGUAGE, QUESTION = "agree", "hello", "language", "question"
 HEATMAP, ASK_DELETE, DELETE, KEEP = "heatmap", "ask-delete", "delete", "keep"
 FORGET, REMEMBER = "forget", "remember"
 
@@ -20,6 +24,16 @@ def consent(language: str) -> InlineKeyboardMarkup:
 def languages() -> InlineKeyboardMarkup:
     """Every language in itself."""
     return InlineKeyboardMarkup([[_button(name, LANGUAGE, code) for code, name in LANGUAGES.items()]])
+
+
+def questions(offered: Sequence[Question]) -> InlineKeyboardMarkup:
+    """What there is to be looked at, each in a row."""
+    return InlineKeyboardMarkup([[_button(one.title, QUESTION, question_key(one))] for one in offered])
+
+
+def question_key(question: Question) -> str:
+    """What a button sends back for a question: names of label sets may be longer than a button holds."""
+    return hashlib.sha256(question.label_set.encode()).hexdigest()[:16]
 
 
 def result(token: str, page: str, *, heatmap: bool) -> InlineKeyboardMarkup:

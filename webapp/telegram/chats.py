@@ -99,6 +99,14 @@ def set_language(chat: int, language: str) -> None:
         session.execute(update(TelegramChat).where(TelegramChat.chat_hash == chat_hash(chat)).values(language=language))
 
 
+def set_label_set(chat: int, label_set: str) -> None:
+    """Remember what a chat, whose person has agreed, wants to have looked at."""
+    with write_transaction() as session:
+        session.execute(
+            update(TelegramChat).where(TelegramChat.chat_hash == chat_hash(chat)).values(label_set=label_set)
+        )
+
+
 def screenings_of(chat: int) -> list[int]:
     """Ids of everything that this chat has sent and that is not deleted."""
     sent = ScreeningRow.sender == chat_hash(chat)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from telegram import Bot, CallbackQuery, InlineKeyboardMarkup, Message, Update
+from telegram import Bot, CallbackQuery, InlineKeyboardMarkup, Message, ReplyParameters, Update
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 from telegram.ext import CallbackContext
@@ -13,6 +13,7 @@ from telegram.ext import CallbackContext
 from webapp.i18n import LANGUAGES
 from webapp.models.screening import ScreeningRow
 from webapp.screening.lifecycle import erase
+from webapp.screening.questions import Question, questions
 from webapp.telegram import buttons, chats, words
 from webapp.telegram.answers import heatmap_pictures, result_page
 from webapp.telegram.calls import persistently, reply
@@ -86,6 +87,14 @@ class Conversation:
         else:
             await self._reply(message, language, lambda: (words.ask_language(), buttons.languages()))
 
+    async def topic(self, update: Update, context: Context) -> None:
+        """/topic: what is to be looked at, where there is a choice."""
+        message, chat, language = await self._where(update)
+        if chat is None:
+            await self._reply(message, language, lambda: (words.welcome(), buttons.consent(language)))
+        else:
+            await self._reply(message, language, question)
+
     async def privacy(self, update: Update, context: Context) -> None:
         """/privacy: what is kept, and how long."""
         message, _, language = await self._where(update)
@@ -146,7 +155,10 @@ class Conversation:
                 await pressed.edit(*self._threads.say(chosen, lambda: (words.welcome(), buttons.consent(chosen))))
             case buttons.AGREE:
                 chat = await self._threads.store(chats.agree, pressed.chat, chosen)
-                await pressed.edit(self._threads.say(chat.language, words.agreed))
+                await pressed.edit(await self._threads.tell(chat.language, words.agreed))
+                await self._ask(pressed, chat.language)
+            case buttons.QUESTION:
+                await self._keep_question(pressed)
             case buttons.LANGUAGE:
                 await self._threads.store(chats.set_language, pressed.chat, chosen)
                 await pressed.edit(self._threads.say(chosen, words.language_kept))
@@ -156,17 +168,34 @@ class Conversation:
             case buttons.REMEMBER:
                 await pressed.edit(self._threads.say(pressed.language, words.kept))
 
+    async def _ask(self, pressed: Pressed, language: str) -> None:
+        """Ask what is to be looked at, where there is a choice."""
+        text, keyboard = await self._threads.tell(language, question)
+        if keyboard:
+            await persistently(
+                lambda: pressed.bot.send_message(pressed.chat, text, parse_mode=ParseMode.HTML, reply_markup=keyboard)
+            )
+
+    async def _keep_question(self, pressed: Pressed) -> None:
+        def chosen() -> Question | None:
+            return next((one for one in questions() if buttons.question_key(one) == pressed.about), None)
+
+        found = await self._threads.tell(pressed.language, chosen)
+        if found is not None:
+            await self._threads.store(chats.set_label_set, pressed.chat, found.label_set)
+            await pressed.edit(self._threads.say(pressed.language, words.question_kept, found))
+
     async def _heatmap(self, pressed: Pressed, row: ScreeningRow) -> None:
         def pictures() -> list[tuple[bytes, str]]:
             return self._threads.say(pressed.language, heatmap_pictures, row)
 
         found = await self._threads.store(pictures)
         await pressed.edit_buttons(self._result_buttons(pressed, heatmap=False))
-        quote = pressed.message
+        quote = ReplyParameters(pressed.message, allow_sending_without_reply=True)
         for picture, caption in found:
             await persistently(
                 lambda picture=picture, caption=caption: pressed.bot.send_photo(
-                    pressed.chat, picture, caption=caption, parse_mode=ParseMode.HTML, reply_to_message_id=quote
+                    pressed.chat, picture, caption=caption, parse_mode=ParseMode.HTML, reply_parameters=quote
                 )
             )
 
@@ -202,8 +231,16 @@ class Conversation:
         return message, chat, chat.language if chat else chats.language_of(message.from_user)
 
     async def _reply(self, message: Message, language: str, text: Callable[[], Said]) -> None:
-        said, keyboard = self._threads.say(language, text)
+        said, keyboard = await self._threads.tell(language, text)
         await reply(message, said, keyboard)
+
+
+def question() -> Said:
+    """The question what is to be looked at, with its buttons; how to send photos where there is no choice."""
+    offered = questions()
+    if len(offered) < 2:
+        return words.help_text(), None
+    return words.ask_question(offered), buttons.questions(offered)
 
 
 def _with_photos(token: str, chat: int) -> ScreeningRow | None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from telegram import Message
+from telegram import InlineKeyboardMarkup, Message
 from telegram.error import TelegramError
 
 from ml.errors import ImageFault, InvalidImage
@@ -21,9 +21,11 @@ from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow, token_hash
 from webapp.screening import advice
 from webapp.screening.lifecycle import Sender, Upload, add_photo, open_screening
+from webapp.screening.questions import questions
 from webapp.telegram import buttons, words
 from webapp.telegram.calls import persistently, reply
 from webapp.telegram.chats import Address, admit_photo, chat_hash, find_chat, language_of, seal
+from webapp.telegram.conversation import question
 from webapp.telegram.outbox import Outbox
 from webapp.telegram.threads import Threads
 
@@ -46,10 +48,11 @@ class Attachment:
 
 
 class Refused(Exception):
-    """A photo is not taken; carries the text that says why, as HTML. `once`: an album is told so once."""
+    """A photo is not taken; carries the text that says why, as HTML, and buttons. `once`: an album is told so once."""
 
-    def __init__(self, text: str, *, once: bool = False) -> None:
+    def __init__(self, text: str, *, once: bool = False, keyboard: InlineKeyboardMarkup | None = None) -> None:
         super().__init__(text)
+        self.keyboard = keyboard
         self.text = text
         self.once = once
 
@@ -73,7 +76,7 @@ class Intake:
             await self._take(message, chat)
         except Refused as refused:
             if not (refused.once and message.media_group_id and self._was_told(message, refused.text)):
-                await reply(message, refused.text)
+                await reply(message, refused.text, refused.keyboard)
 
     async def _take(self, message: Message, chat: TelegramChat) -> None:
         def say(text: Callable[[], str]) -> str:
@@ -93,6 +96,11 @@ class Intake:
             raise fault("not_an_image")
         if self._threads.say(chat.language, words.is_too_large, attachment.size):
             raise fault("too_many_bytes")
+        offered = await self._threads.store(questions)
+        label_set = next((one.label_set for one in offered if one.label_set == chat.label_set), None)
+        if len(offered) > 1 and label_set is None:
+            text, keyboard = await self._threads.tell(chat.language, question)
+            raise Refused(text, once=True, keyboard=keyboard)
         if opened is None and not await self._threads.store(admit_photo, message.chat_id):
             raise Refused(say(words.too_many_requests), once=True)
         content = await self._fetch(message, attachment)
@@ -102,7 +110,7 @@ class Intake:
             raise fault("too_many_bytes")
         try:
             upload = await self._threads.store(Upload.read, content, self._config)
-            screening_id, outcome = await self._threads.store(_keep, upload, address, chat)
+            screening_id, outcome = await self._threads.store(_keep, upload, address, chat, label_set)
         except InvalidImage as error:
             raise fault(error.reason) from error
         except OSError as error:
@@ -152,14 +160,22 @@ def _opened(address: Address) -> int | None:
     return db.session.scalar(select(ScreeningRow.id).where(ScreeningRow.token_hash == token_hash(address.token)))
 
 
-def _keep(upload: Upload, address: Address, chat: TelegramChat) -> tuple[int, Literal["added", "full", "late"]]:
+def _keep(
+    upload: Upload, address: Address, chat: TelegramChat, label_set: str | None
+) -> tuple[int, Literal["added", "full", "late"]]:
     """Open a screening with a photo or, for an album that has one, add it there. Raises OSError as those do."""
     opened = _opened(address)
     if opened is None:
         sender = Sender(chat_hash(address.chat), seal(address), chat.consent_at)
         try:
             return open_screening(
-                [upload], channel=CHANNEL, language=chat.language, consented=True, token=address.token, sender=sender
+                [upload],
+                channel=CHANNEL,
+                language=chat.language,
+                consented=True,
+                label_set=label_set,
+                token=address.token,
+                sender=sender,
             )[0], "added"
         except IntegrityError:
             db.session.rollback()

@@ -56,8 +56,10 @@ class Polling:
             if self._in_hand:
                 await asyncio.wait(list(self._in_hand.values()), timeout=LOOK_SECONDS)
 
-    async def finish(self) -> None:
-        """Let Telegram forget what has been handled; the rest is delivered again at the next start."""
+    async def finish(self, seconds: float) -> None:
+        """Wait for what is being handled, and let Telegram forget it. What is left is delivered at the next start."""
+        if self._in_hand:
+            await asyncio.wait(list(self._in_hand.values()), timeout=seconds)
         offset = self._offset()
         for task in list(self._in_hand.values()):
             task.cancel()

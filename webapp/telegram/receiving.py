@@ -53,6 +53,7 @@ class Receiver:
                         ("start", conversation.start),
                         ("help", conversation.help),
                         ("language", conversation.language),
+                        ("topic", conversation.topic),
                         ("privacy", conversation.privacy),
                         ("delete", conversation.delete),
                     )

@@ -84,8 +84,7 @@ async def _by_polling(bot: Bot, receiver: Receiver, stop: asyncio.Event, ready: 
     polling = Polling(bot, receiver.receive)
     ready(bot.username)
     await polling.run(stop)
-    await receiver.finish(GRACE_SECONDS)
-    await polling.finish()
+    await polling.finish(GRACE_SECONDS)
 
 
 async def _by_webhook(
@@ -107,7 +106,7 @@ async def _by_webhook(
 async def _introduce(bot: Bot, threads: Threads) -> None:
     """Tell Telegram the commands, which it then offers, in each language."""
     for language in LANGUAGES:
-        offered = [BotCommand(*item) for item in threads.say(language, words.commands).items()]
+        offered = [BotCommand(*item) for item in (await threads.tell(language, words.commands)).items()]
         try:
             await persistently(
                 partial(bot.set_my_commands, offered, language_code="" if language == "en" else language)

@@ -38,6 +38,10 @@ class Threads:
         with self._app.app_context():
             return work()
 
+    async def tell(self, language: str, text: Callable[..., Result], *args: Any) -> Result:
+        """The result of `text(...)`, which may read files, in a language."""
+        return await self._run(self._storing, partial(self.say, language, text, *args))
+
     def say(self, language: str, text: Callable[..., Result], *args: Any) -> Result:
         """The result of `text(...)`, which reads nothing but catalogues, in a language."""
         with self._app.app_context(), force_locale(language):

@@ -3,12 +3,14 @@
 A sentence is escaped where it goes into HTML, and only there: see `paragraphs`.
 """
 
+from collections.abc import Sequence
 from html import escape
 
 from flask import current_app
 
 from webapp.config import MEGABYTE, Config
 from webapp.i18n import gettext as _
+from webapp.screening.questions import Question, questions
 
 BOT_API_MEGABYTES = 20
 """Largest file that the Bot API lets a bot fetch."""
@@ -44,8 +46,8 @@ def welcome() -> str:
     """What this is, and what to agree to before anything is stored."""
     return paragraphs(
         _(
-            "Send photos of a skin lesion taken through a dermatoscope. A computer names the most likely class, "
-            "estimates how likely it is malignant, and says what to do next."
+            "Send photos of a skin lesion. A computer names the most likely class, tells how serious it may be, and "
+            "says what to do next."
         ),
         _(
             "This is research and education, not a medical device. A computer can miss a cancer: if a spot is new, "
@@ -62,16 +64,39 @@ def welcome() -> str:
 
 
 def agreed() -> str:
-    """What to do once one has agreed."""
+    """What to do once one has agreed; where several models answer, the question for one of them follows."""
+    if len(questions()) > 1:
+        return paragraphs(_("Thank you."))
     return paragraphs(
         _("Thank you. Now send one to three photos of the same lesion, as an album or one photo."), how_to()
     )
 
 
-def how_to() -> str:
-    """How photos are sent best, as plain text."""
+def ask_question(offered: Sequence[Question]) -> str:
+    """What is to be looked at, where several models answer."""
+    return paragraphs(
+        points(*(f"{one.title}: {one.hint}" for one in offered)),
+        _("Choose first, then send the photos."),
+        title=_("What is it about?"),
+    )
+
+
+def question_kept(question: Question) -> str:
+    """What is looked at from now on, and how photos of it are taken."""
+    return paragraphs(
+        _("Chosen: %(question)s. Now send the photos; /topic chooses anew.", question=question.title),
+        how_to(question.photo_tip),
+    )
+
+
+def how_to(photo_tip: str = "") -> str:
+    """How photos are sent best, as plain text. `photo_tip` says for which kind of photo; else each question does."""
+    offered = questions()
+    tips = [photo_tip] if photo_tip else [one.photo_tip for one in offered[:1]]
+    if len(offered) > 1 and not photo_tip:
+        tips = [f"{one.title}: {one.photo_tip}" for one in offered]
     return points(
-        _("Take it through a dermatoscope: the model was made for such pictures and declines others."),
+        *tips,
         _("Let the lesion fill about half of the picture, with some skin around it."),
         _("Even light, no reflections, sharp, and hair held aside."),
         _("Telegram makes photos smaller. Sent as a file, a photo arrives as it was taken."),
@@ -90,10 +115,12 @@ def help_text() -> str:
 
 def commands() -> dict[str, str]:
     """The commands and what each is for."""
+    topic = {"topic": _("Choose what is looked at")} if len(questions()) > 1 else {}
     return {
         "start": _("What this is, and the consent to it"),
         "help": _("How to send photos"),
         "language": _("Choose the language"),
+        **topic,
         "privacy": _("What is kept, and for how long"),
         "delete": _("Delete everything that was sent from this chat"),
     }

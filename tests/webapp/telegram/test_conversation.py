@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.webapp.telegram.bot_api import BotApi, Sent
@@ -146,8 +147,11 @@ def test_groups_are_sent_away(bot: Bot, api: BotApi) -> None:
     assert "private chat" in api.wait(1)[0].text
 
 
-def test_the_history_names_the_channel(admin: object, app: Flask, client: object) -> None:
-    from webapp.admin.words import channel
-
-    with app.app_context():
-        assert channel("telegram") == "Telegram"
+def test_the_history_names_the_channel(
+    admin: FlaskClient, bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Callable[..., bytes]
+) -> None:
+    agree()
+    api.deliver(api.photo(photo("mel")))
+    api.wait(1)
+    assert '<span class="channel">Telegram</span>' in admin.get("/admin/history").text
+    assert "Telegram" in admin.get("/admin/screenings/1").text

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 
+from ml.bundle import Bundle
 from tests.webapp.telegram.bot_api import BotApi, Sent
 from tests.webapp.telegram.conftest import Bot
 from webapp.api.answers import recommendation
@@ -180,3 +181,30 @@ def test_whoever_sends_too_much_is_told_once(bot: Bot, api: BotApi) -> None:
     api.all_forgotten()
     assert len(api.sent) == 41
     assert sum("Wait a minute" in message.text for message in api.sent) == 1
+
+
+def test_with_several_models_the_bot_asks_what_it_is_about(
+    config: Config, make_app: Callable[[Config], Flask], start_bot: Callable[[Flask], Bot], api: BotApi, photo: Photo,
+    rows: Rows, tiny_bundle: Bundle, rash_bundle: Bundle,
+) -> None:  # fmt: skip
+    start_bot(make_app(replace(config, model=f"{tiny_bundle.path},{rash_bundle.path}")))
+    api.write("/start")
+    (welcome,) = api.wait(1)
+    api.press(welcome, "I agree")
+    question = api.wait(2)[-1]
+    assert list(question.buttons) == ["A spot or mole", "A rash"]
+    api.deliver(api.photo(photo("mel")))
+    assert api.wait(3)[-1].buttons == question.buttons
+    assert not rows()
+    api.press(question, "A spot or mole")
+    api.until(lambda: "Chosen: A spot or mole" in question.text)
+    api.deliver(api.photo(photo("mel")))
+    api.wait(4)
+    api.write("/topic")
+    again = api.wait(5)[-1]
+    api.press(again, "A rash")
+    api.until(lambda: "Chosen: A rash" in again.text)
+    api.deliver(api.photo(photo("mel")))
+    api.wait(6)
+    assert [row.asked_label_set for row in rows()] == [tiny_bundle.card.label_set, rash_bundle.card.label_set]
+    assert all(row.state == "done" for row in rows())
