@@ -26,6 +26,9 @@ that people rated for their hair has."""
 QUALITY_QUANTILE = 0.003
 QUALITY_MARGIN = 0.15
 NOISE_MARGIN = 0.25
+YELLOW_MARGIN = 0.3
+"""In stops of `yellowness`: about what light of 5800 K instead of daylight adds. Pictures of that light are answered as
+well as others (docs/conditions.md), and a malignant lesion that is refused has been missed."""
 FEW = 5.0
 """Pictures by whose share of all a bound is widened: the extremes of few pictures lie well inside those to come."""
 LIT = 30.0
@@ -129,7 +132,7 @@ def quality_limits(qualities: Sequence[Mapping[str, float]]) -> dict[str, float]
         "sharpness": low["sharpness"] * (1 - QUALITY_MARGIN),
         "noise": high["sharpness"] * (1 + NOISE_MARGIN + room),
         "steadiness": low["steadiness"],
-        "yellowness": high["yellowness"] + room,
+        "yellowness": high["yellowness"] + YELLOW_MARGIN + room,
     }
 
 
