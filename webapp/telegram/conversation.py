@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from telegram import Bot, CallbackQuery, InlineKeyboardMarkup, Message, ReplyParameters, Update
@@ -186,16 +187,18 @@ class Conversation:
             await pressed.edit(self._threads.say(pressed.language, words.question_kept, found))
 
     async def _heatmap(self, pressed: Pressed, row: ScreeningRow) -> None:
-        def pictures() -> list[tuple[bytes, str]]:
-            return self._threads.say(pressed.language, heatmap_pictures, row)
-
-        found = await self._threads.store(pictures)
+        found = await self._threads.tell(pressed.language, heatmap_pictures, row)
         await pressed.edit_buttons(self._result_buttons(pressed, heatmap=False))
         quote = ReplyParameters(pressed.message, allow_sending_without_reply=True)
         for picture, caption in found:
             await persistently(
-                lambda picture=picture, caption=caption: pressed.bot.send_photo(
-                    pressed.chat, picture, caption=caption, parse_mode=ParseMode.HTML, reply_parameters=quote
+                partial(
+                    pressed.bot.send_photo,
+                    pressed.chat,
+                    picture,
+                    caption=caption,
+                    parse_mode=ParseMode.HTML,
+                    reply_parameters=quote,
                 )
             )
 

@@ -135,7 +135,7 @@ def privacy() -> str:
             paragraphs(
                 points(
                     _("Your photos, stored anew without place, time or device data, and the results."),
-                    _("When you agreed, and your language."),
+                    _("When you agreed, your language and your topic: until /delete."),
                     _(
                         "Neither your name nor the number of this chat: only a keyed hash of that number, so that your "
                         "results can be found when you delete them. From a photo to its answer the number is kept "

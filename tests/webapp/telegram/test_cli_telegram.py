@@ -57,7 +57,7 @@ def test_the_process_logs_no_secret_and_ends_on_request(
     app: Flask, api: BotApi, tiny_bundle: Bundle, photo: Callable[..., bytes],
     rows: Callable[[], Sequence[ScreeningRow]],
 ) -> None:  # fmt: skip
-    """SIGTERM while a photo is being taken: it is answered, and what was printed names nobody."""
+    """SIGTERM while the second photo is being taken: it is answered, and what was printed names nobody."""
     api.failures["getMe"] = [Refusal(502, "Bad Gateway")]
     process = start(
         Path(app.instance_path), TELEGRAM_TOKEN=TOKEN, TELEGRAM_API=api.address, MODEL=str(tiny_bundle.path),
@@ -67,17 +67,19 @@ def test_the_process_logs_no_secret_and_ends_on_request(
         api.write("/start", chat=424242)
         (welcome,) = api.wait(1, seconds=PATIENCE)
         api.press(welcome, "I agree")
-        api.until(lambda: not welcome.buttons)
-        api.failures["sendMessage"] = [Refusal(502, "Bad Gateway")]
+        api.until(lambda: not welcome.buttons, PATIENCE)
         api.deliver(api.photo(photo("mel"), chat=424242))
-        api.until(lambda: "download" in api.asked)
+        api.wait(2, seconds=PATIENCE)  # the model is loaded now
+        api.failures["sendMessage"] = [Refusal(502, "Bad Gateway")]
+        api.deliver(api.photo(photo("mel", 1), chat=424242))
+        api.until(lambda: api.asked.count("download") == 2, PATIENCE)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0, said
-    assert [row.state for row in rows()] == ["done"]
-    assert len(api.sent) == 2
+    assert [row.state for row in rows()] == ["done", "done"]
+    assert len(api.sent) == 3
     assert "Answering as @lens_test_bot by long polling" in said
     assert "not reached" in said
     for secret in (TOKEN, TOKEN.partition(":")[2], "424242", "Zoe", "Quux", "Traceback"):
@@ -96,17 +98,17 @@ def test_a_killed_process_loses_nothing(
         api.write("/start")
         (welcome,) = api.wait(1, seconds=PATIENCE)
         api.press(welcome, "I agree")
-        api.until(lambda: not welcome.buttons)
+        api.until(lambda: not welcome.buttons, PATIENCE)
         api.failures["sendMessage"] = [Refusal(502, "Bad Gateway")] * 3
         api.deliver(api.photo(photo("mel")))
-        api.until(lambda: bool(rows()))
+        api.until(lambda: bool(rows()), PATIENCE)
     finally:
         first.kill()
         first.communicate()
     second = start(Path(app.instance_path), **settings)
     try:
         assert "What to do next" in api.wait(2, seconds=PATIENCE)[-1].text
-        api.until(lambda: rows()[0].reply_to is None)
+        api.until(lambda: rows()[0].reply_to is None, PATIENCE)
         second.send_signal(signal.SIGTERM)
         second.communicate(timeout=PATIENCE)
     finally:
