@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ml.calibration import softmax
-from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores, spare_room
+from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores, spare_room, too_small
 from ml.gate_texture import texture
 from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
 
@@ -65,23 +65,29 @@ class GateModel:
         """The classes of its head."""
         return KINDS_BY_PHOTOS[self.photos]
 
-    def judge(self, pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> Gate:
-        """The verdict on one photo, RGB [H, W, 3], and its pooled features [D]."""
-        return self.decide({**quality_scores(pixels), **self.scores(Seen(features[None], texture(pixels)[None]))})
+    def judge(
+        self, pixels: NDArray[np.uint8], features: NDArray[np.float32], quality: Mapping[str, float] | None = None
+    ) -> Gate:
+        """The verdict on one photo, RGB [H, W, 3], and its pooled features [D].
+
+        `quality` are its `quality_scores`, where they have been measured already.
+        """
+        seen = self.scores(Seen(features[None], texture(pixels)[None]))
+        return self.decide({**(quality or quality_scores(pixels)), **seen})
 
     def decide(self, scores: Mapping[str, float]) -> Gate:
         """The verdict from what was measured: `quality_scores`, and those of `scores`.
 
         Pictures that are clearly something else are named so first: a dark cat is a cat.
         """
-        scores = {name: round(value, 4) for name, value in scores.items()}
-        empty = blank(scores)
-        if empty is not None:
-            return Gate.refused(NOT_SKIN, empty.reason, scores, empty.limit)
+        hopeless = refused_at_sight(scores)
+        if hopeless is not None:
+            return hopeless
+        scores = rounded(scores)
         poor = fault(scores, self.limits)
         other_skin = self.kinds[1]
         other = NOT_SKIN if scores[NOT_SKIN] >= scores[other_skin] else other_skin
-        if poor is not None and (poor.reason == "too_small" or scores[other] < CLEARLY):
+        if poor is not None and scores[other] < CLEARLY:
             return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
         if scores[USABLE] < self.limits[USABLE]:
             return Gate.refused(other, other, scores)
@@ -104,6 +110,25 @@ class GateModel:
             "novelty": novelty,
             **dict(zip(self.kinds, map(float, kind_probabilities(self.arrays, seen)[0]), strict=True)),
         }
+
+
+def refused_at_sight(scores: Mapping[str, float]) -> Gate | None:
+    """The refusal of a photo that is blank or too small, whatever a network would see in it; None for any other.
+
+    `quality_scores` decide; whatever else is among the scores is kept with the refusal.
+    """
+    scores = rounded(scores)
+    empty, small = blank(scores), too_small(scores)
+    if empty is not None:
+        return Gate.refused(NOT_SKIN, empty.reason, scores, empty.limit)
+    if small is not None:
+        return Gate.refused(POOR_QUALITY, small.reason, scores, small.limit)
+    return None
+
+
+def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores as they are kept."""
+    return {name: round(value, 4) for name, value in scores.items()}
 
 
 def kind_probabilities(arrays: Mapping[str, NDArray[np.float32]], seen: Seen) -> Floats:

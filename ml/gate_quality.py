@@ -90,13 +90,20 @@ def blank(scores: Mapping[str, float]) -> Fault | None:
     return Fault("low_contrast", FLAT_CONTRAST) if scores["contrast"] < FLAT_CONTRAST else None
 
 
+def too_small(scores: Mapping[str, float]) -> Fault | None:
+    """The fault of a picture with too few pixels to show a lesion, or None."""
+    return Fault("too_small", MIN_SIDE) if scores["short_side"] < MIN_SIDE else None
+
+
 def fault(scores: Mapping[str, float], limits: Mapping[str, float]) -> Fault | None:
     """The first fault of a photo by its `quality_scores` and the bundle's `quality_limits`, or None.
 
     A limit that the bundle does not have is not asked for.
     """
+    small = too_small(scores)
+    if small is not None:
+        return small
     checks = (
-        ("too_small", "short_side", MIN_SIDE, None),
         ("too_dark", "brightness", limits.get("brightness_low"), None),
         ("too_bright", "brightness", None, limits.get("brightness_high")),
         ("blur", "sharpness", limits.get("sharpness"), None),

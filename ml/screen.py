@@ -1,7 +1,7 @@
 """`Screener`: photos of a lesion in, gate first, then class, risk and status."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ml.bundle import Bundle
 from ml.calibration import named_class
 from ml.errors import BundleError
-from ml.gate import GateModel
-from ml.gate_quality import fault
+from ml.gate import GateModel, refused_at_sight
+from ml.gate_quality import fault, quality_scores
 from ml.labels import Status
 from ml.predict import Classifier, Prediction
 from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, USABLE, Evidence, Gate, Screening, decide_status
@@ -69,25 +69,46 @@ class Screener:
         """Independent photos -> one Screening each, in order. `decode` in seconds is 0: the caller decoded them."""
         return [view for view, _ in self._screened(photos, heatmaps=False)] if photos else []
 
-    def judge(self, photos: Sequence[NDArray[np.uint8]], prediction: Prediction) -> list[Screening]:
+    def judge(
+        self,
+        photos: Sequence[NDArray[np.uint8]],
+        prediction: Prediction,
+        qualities: Sequence[Mapping[str, float]] | None = None,
+    ) -> list[Screening]:
         """What a person is told of each of B photos, from the networks' answers to the same photos.
 
-        Of its `seconds`, `gate` alone is measured.
+        `qualities` are their `quality_scores`, where they have been measured already. Of its `seconds`, `gate` alone is
+        measured.
         """
         started = time.perf_counter()
-        gates = [self._gate.judge(p, f) for p, f in zip(photos, prediction.features, strict=True)]
-        share = {"decode": 0.0, "gate": round((time.perf_counter() - started) / len(photos), 4), "network": 0.0}
+        known = [None] * len(photos) if qualities is None else qualities
+        gates = [self._gate.judge(p, f, q) for p, f, q in zip(photos, prediction.features, known, strict=True)]
+        seconds = round((time.perf_counter() - started) / len(photos), 4)
         return [
-            replace(self._answer(p, verdict), seconds=share)
+            _timed(self._answer(p, verdict), gate=seconds)
             for p, verdict in zip(prediction.probabilities, gates, strict=True)
         ]
 
     def _screened(self, photos: Sequence[NDArray[np.uint8]], *, heatmaps: bool) -> list[tuple[Screening, Evidence]]:
+        """Each photo's answer. No network looks at one that its pixels alone refuse."""
         started = time.perf_counter()
-        prediction = self.classifier.predict(photos, heatmaps=heatmaps)
-        network = round((time.perf_counter() - started) / len(photos), 4)
-        views = [replace(view, seconds={**view.seconds, "network": network}) for view in self.judge(photos, prediction)]
-        return [(view, self._evidence(view, prediction, row)) for row, view in enumerate(views)]
+        qualities = [quality_scores(photo) for photo in photos]
+        glance = (time.perf_counter() - started) / len(photos)
+        hopeless = [refused_at_sight(quality) for quality in qualities]
+        found = {
+            row: (_timed(self._unanswered(gate), gate=glance), Evidence()) for row, gate in enumerate(hopeless) if gate
+        }
+        rest = [row for row, gate in enumerate(hopeless) if gate is None]
+        if rest:
+            seen = [photos[row] for row in rest]
+            started = time.perf_counter()
+            prediction = self.classifier.predict(seen, heatmaps=heatmaps)
+            network = (time.perf_counter() - started) / len(seen)
+            views = self.judge(seen, prediction, [qualities[row] for row in rest])
+            for number, (row, view) in enumerate(zip(rest, views, strict=True)):
+                timed = _timed(view, gate=glance + view.seconds["gate"], network=network)
+                found[row] = (timed, self._evidence(view, prediction, number))
+        return [found[row] for row in range(len(photos))]
 
     def _evidence(self, view: Screening, prediction: Prediction, row: int) -> Evidence:
         if view.predicted is None:
@@ -97,9 +118,9 @@ class Screener:
             heatmap = np.round(255 * prediction.heatmaps[row]).astype(np.uint8)
         return Evidence(heatmap, self._gate.components(prediction.features[row]))
 
-    def _answer(self, probabilities: NDArray[np.float64], gate: Gate) -> Screening:
-        card, taxonomy = self.card, self.classifier.taxonomy
-        empty = Screening(
+    def _unanswered(self, gate: Gate) -> Screening:
+        card = self.card
+        return Screening(
             label_set=card.label_set,
             predicted=None,
             probabilities=None,
@@ -112,6 +133,9 @@ class Screener:
             model={"name": card.name, "version": card.version},
             seconds={"decode": 0.0, "gate": 0.0, "network": 0.0},
         )
+
+    def _answer(self, probabilities: NDArray[np.float64], gate: Gate) -> Screening:
+        card, taxonomy, empty = self.card, self.classifier.taxonomy, self._unanswered(gate)
         # An ordinary photo is named as such before its quality is spoken of, so that has to be asked for here.
         # What may be no skin at all is not answered either: that setting is about photos of skin.
         if gate.verdict not in self._answered or (
@@ -128,3 +152,7 @@ class Screener:
             status=decide_status(taxonomy, index, risk, card.thresholds),
             malignant_risk=None if risk is None else round(risk, 6),
         )
+
+
+def _timed(view: Screening, **seconds: float) -> Screening:
+    return replace(view, seconds={**view.seconds, **{name: round(value, 4) for name, value in seconds.items()}})

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -212,7 +212,7 @@ def test_views_with_a_caution_count_only_where_none_is_clear(
 ) -> None:
     clear, doubtful = usable[0][0], usable[-1][0][:-8]
 
-    def judge(self: GateModel, photo: np.ndarray, features: np.ndarray) -> Gate:
+    def judge(self: GateModel, photo: np.ndarray, features: np.ndarray, quality: Mapping[str, float]) -> Gate:
         caution = Gate.refused("not_dermatoscopic", "not_dermatoscopic", usable[0][1].gate.scores)
         return caution if photo.shape == doubtful.shape else Gate(USABLE)
 
@@ -258,3 +258,38 @@ def test_photos_that_are_not_dermatoscopic_are_answered_only_on_request(
 def test_only_one_to_three_photos(screener: Screener, count: int) -> None:
     with pytest.raises(ValueError, match="one to 3"):
         screener.screen([np.zeros((200, 200, 3), np.uint8)] * count)
+
+
+def test_no_network_looks_at_a_photo_that_its_pixels_refuse(
+    screener: Screener, lesion: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blank and tiny photos get the very refusal they would get after the network, and leave other answers alone."""
+    blank = np.full((300, 400, 3), 120, np.uint8)
+    tiny = lesion("mel", 1)[100:180, 100:220]
+    photos = [blank, lesion("mel", 1), tiny]
+    after = screener.judge(photos, screener.classifier.predict(photos))
+    looked_at: list[int] = []
+    predict = screener.classifier.predict
+
+    def counted(given: Any, **options: Any) -> Any:
+        looked_at.append(len(given))
+        return predict(given, **options)
+
+    monkeypatch.setattr(screener.classifier, "predict", counted)
+    lesion_answer, views, evidence = screener.screen(photos)
+    assert looked_at == [1]
+    for before, now in zip(after, views, strict=True):
+        assert (now.status, now.predicted, now.gate.verdict) == (before.status, before.predicted, before.gate.verdict)
+        assert (now.gate.reason, now.gate.tip, now.gate.limit) == (
+            before.gate.reason,
+            before.gate.tip,
+            before.gate.limit,
+        )
+        assert now.gate.scores.items() <= before.gate.scores.items()
+    assert views[1].probabilities == pytest.approx(after[1].probabilities, abs=1e-5)
+    assert [view.gate.reason for view in (views[0], views[2])] == ["low_contrast", "too_small"]
+    assert [view.seconds["network"] for view in (views[0], views[2])] == [0.0, 0.0]
+    assert [found.heatmap is None for found in evidence] == [True, False, True]
+    assert lesion_answer.predicted == views[1].predicted
+    screener.screen_batch([blank, tiny])
+    assert looked_at == [1]
