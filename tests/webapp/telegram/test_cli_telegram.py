@@ -57,7 +57,7 @@ def test_the_process_logs_no_secret_and_ends_on_request(
     app: Flask, api: BotApi, tiny_bundle: Bundle, photo: Callable[..., bytes],
     rows: Callable[[], Sequence[ScreeningRow]],
 ) -> None:  # fmt: skip
-    """SIGTERM while the second photo is being taken: it is answered, and what was printed names nobody."""
+    """SIGTERM when the second photo has been accepted: it is answered, and what was printed names nobody."""
     api.failures["getMe"] = [Refusal(502, "Bad Gateway")]
     process = start(
         Path(app.instance_path), TELEGRAM_TOKEN=TOKEN, TELEGRAM_API=api.address, MODEL=str(tiny_bundle.path),
@@ -72,7 +72,7 @@ def test_the_process_logs_no_secret_and_ends_on_request(
         api.wait(2, seconds=PATIENCE)  # the model is loaded now
         api.failures["sendMessage"] = [Refusal(502, "Bad Gateway")]
         api.deliver(api.photo(photo("mel", 1), chat=424242))
-        api.until(lambda: api.asked.count("download") == 2, PATIENCE)
+        api.until(lambda: len(rows()) == 2, PATIENCE)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=PATIENCE)
     finally:
