@@ -54,6 +54,7 @@ docs: tools
 	@$(python) docs/update_ablations.py
 	@$(python) docs/update_gate.py
 	@$(python) docs/update_latency.py
+	@$(python) docs/update_first_look.py
 	@$(python) docs/update_comparison.py
 
 pins: tools

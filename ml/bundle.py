@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ CARD = "card.json"
 GATE = "gate.safetensors"
 CASES = "cases.safetensors"
 CHECKSUMS = "SHA256SUMS"
+FIRST_LOOK = "first-look.safetensors"
+"""In place of weights in a folder that holds no network but a first look (see ml.preliminary)."""
 CONTENT = (WEIGHTS, CARD, GATE)
 
 
@@ -137,7 +139,7 @@ def member_prefix(index: int) -> str:
 
 def is_bundle(path: Path) -> bool:
     """Whether the folder looks like a bundle; `load_bundle` decides whether it is a sound one."""
-    return (path / CARD).is_file()
+    return (path / CARD).is_file() and not (path / FIRST_LOOK).exists()
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -146,6 +148,15 @@ def load_bundle(path: Path) -> Bundle:
     A flipped byte in weights usually loads without complaint, so the sums are checked each time.
     Raises BundleError, in one sentence, for anything missing, damaged or unreadable.
     """
+    verify(path, CONTENT, optional=(CASES,))
+    return Bundle(path, Card.from_dict(read_card(path)))
+
+
+def verify(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Compare the files of a model's folder with its SHA256SUMS; `optional` ones where they are listed there.
+
+    Raises BundleError, in one sentence, for one that is missing or damaged.
+    """
     if not path.is_dir():
         raise BundleError(f"There is no model at '{path.name}'. See `flask train` for making one.")
     try:
@@ -153,7 +164,7 @@ def load_bundle(path: Path) -> Bundle:
         expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line)}
     except (OSError, ValueError) as error:
         raise BundleError(f"The model '{path.name}' has no readable {CHECKSUMS}; fetch or train it again.") from error
-    for name in (*CONTENT, *((CASES,) if CASES in expected else ())):
+    for name in (*names, *(name for name in optional if name in expected)):
         file = path / name
         if name not in expected or not file.is_file():
             raise BundleError(f"The model '{path.name}' lacks {name}; fetch or train it again.")
@@ -161,11 +172,15 @@ def load_bundle(path: Path) -> Bundle:
             raise BundleError(
                 f"The model '{path.name}' is damaged: {name} is not what it was; fetch or train it again."
             )
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The content of a model's card.json. Raises BundleError where it cannot be read."""
     try:
-        values = json.loads((path / CARD).read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads((path / CARD).read_text(encoding="utf-8"))
+        return values
     except (OSError, ValueError) as error:
         raise BundleError(f"The model '{path.name}' has an unreadable {CARD}; fetch or train it again.") from error
-    return Bundle(path, Card.from_dict(values))
 
 
 def save_bundle(
@@ -182,26 +197,37 @@ def save_bundle(
     Weight matrices are stored in half precision; vectors (biases, variances of normalisation layers, which can be
     smaller than half precision tells apart) stay in single. Raises BundleError where `folder` already exists.
     """
-    if folder.exists():
-        raise BundleError(f"There is a model at '{folder.name}' already; choose another name.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        half = {k: v.astype(np.float16) if v.dtype.kind == "f" and v.ndim > 1 else v for k, v in weights.items()}
+    half = {k: v.astype(np.float16) if v.dtype.kind == "f" and v.ndim > 1 else v for k, v in weights.items()}
+
+    def fill(partial: Path) -> None:
         save_file({k: v.copy(order="C") for k, v in half.items()}, partial / WEIGHTS)
         save_file({k: v.copy(order="C") for k, v in gate.items()}, partial / GATE)
         if cases is not None:
             save_file({k: v.copy(order="C") for k, v in cases[0].items()}, partial / CASES, metadata=dict(cases[1]))
         write_json(partial / CARD, card.to_dict())
-        written = [name for name in (*CONTENT, CASES) if (partial / name).exists()]
-        sums = "".join(f"{sha256_file(partial / name)}  {name}\n" for name in written)
+
+    write_folder(folder, fill, load_bundle)
+    return load_bundle(folder)
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None], check: Callable[[Path], object]) -> None:
+    """Make a model's folder in one step: what `fill` writes, with SHA256SUMS of it, once `check` has accepted it.
+
+    Raises BundleError where `folder` already exists; what `fill` and `check` raise passes through.
+    """
+    if folder.exists():
+        raise BundleError(f"There is a model at '{folder.name}' already; choose another name.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        fill(partial)
+        sums = "".join(f"{sha256_file(file)}  {file.name}\n" for file in sorted(partial.iterdir()))
         write_bytes(partial / CHECKSUMS, sums.encode())
-        load_bundle(partial)
+        check(partial)
         partial.chmod(0o755)
         os.rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return load_bundle(folder)
 
 
 def find_bundle(reference: str, models_dir: Path) -> Path:

@@ -105,11 +105,18 @@ def border_irregularity(mask: Mask) -> float:
     return float(np.clip(length**2 / (4 * np.pi * area), 1.0, 100.0)) if area > 0 else 100.0
 
 
-def diameter(mask: Mask) -> float:
-    """The largest distance between two points of a mask [H, W], in pixels (Feret's diameter)."""
+def farthest_points(mask: Mask) -> Points:
+    """The two points of a mask [H, W] that lie farthest apart, [2, 2] as x and y."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     hull = cv2.convexHull(np.concatenate(contours))[:, 0].astype(np.float64)
-    return float(np.linalg.norm(hull[:, None] - hull[None], axis=2).max()) + 1
+    apart = np.linalg.norm(hull[:, None] - hull[None], axis=2)
+    return hull[list(np.unravel_index(np.argmax(apart), apart.shape))]
+
+
+def diameter(mask: Mask) -> float:
+    """The largest distance between two points of a mask [H, W], in pixels (Feret's diameter)."""
+    one, other = farthest_points(mask)
+    return float(np.linalg.norm(one - other)) + 1
 
 
 def shape_features(mask: Mask, view: Mask, colours: NDArray[np.float32], scale: float) -> dict[str, float]:

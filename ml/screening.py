@@ -1,7 +1,7 @@
 """The contract of a result: what a screening says, under the same names everywhere it appears."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,11 @@ class Screening:
     `probabilities` are calibrated, by class code; `malignant_risk` is their sum over the label set's malignant
     classes, in [0, 1] (None where it has none); `thresholds` has `malignant` and `uncertain`; `seconds` has
     `decode`, `gate` and `network`. A refused photo has None for predicted, probabilities and malignant_risk.
+
+    `first_look` is what simple measurements say (see ml.preliminary): `predicted` and calibrated `probabilities` by
+    class code (both None where they say nothing, for the gate's `reason`), `agrees` (whether it names the class that
+    the network names), `features` by name, `model` and `seconds`. None without one, and where the photo was refused.
+    Where it was asked for alone, the status is `uncertain` and the network's fields are None.
     """
 
     label_set: str
@@ -101,6 +106,19 @@ def decide_status(taxonomy: Taxonomy, named: int, risk: float | None, thresholds
         return Status.UNCERTAIN
     infectious = taxonomy.labels[named].status is Status.INFECTIOUS
     return Status.INFECTIOUS if infectious else Status.BENIGN
+
+
+def beside(screening: Screening, kept: Mapping[str, Any] | None) -> Screening:
+    """The network's answer with the first look that was kept before it, now told whether both name the same class.
+
+    Without one where the network refused, or where the first look was at other classes.
+    """
+    if kept is None or screening.probabilities is None:
+        return replace(screening, first_look=None)
+    if kept["probabilities"] is not None and set(kept["probabilities"]) != set(screening.probabilities):
+        return replace(screening, first_look=None)
+    agrees = None if kept["predicted"] is None else kept["predicted"] == screening.predicted
+    return replace(screening, first_look={**kept, "agrees": agrees})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from PIL import Image
 from ml.bundle import Bundle
 from ml.data.drawn import draw_lesion, write_drawn_dataset
 from ml.data.prepare import prepare
+from ml.preliminary import FirstLook, load_first_look
 from tests.ml.tiny import train_rash
 from tests.times import Clock
 from webapp import clock, create_app
@@ -60,6 +61,23 @@ def tiny_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 def rash_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A LeNet for the label set msid, trained on drawn pictures that stand for its four classes."""
     return train_rash(tmp_path_factory.mktemp("rash"))
+
+
+@pytest.fixture(scope="session")
+def first_look_folder(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A first look trained on drawn lesions by the same code that trains the shipped one."""
+    from ml.train_first_look import train_first_look
+
+    folder = tmp_path_factory.mktemp("looks") / "drawn-first-look" / "1"
+    candidates = ({"strength": 0.1, "balance": 0.5}, {"strength": 0.1, "balance": 1.0})
+    train_first_look(drawn_data, folder, candidates=candidates, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first_look(first_look_folder: Path) -> FirstLook:
+    """It, ready to answer."""
+    return load_first_look(first_look_folder)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,14 @@ def tracked_files() -> list[Path]:
 
 @pytest.mark.parametrize(
     "script",
-    ["update_settings.py", "update_figures.py", "update_conditions.py", "update_comparison.py", "update_latency.py"],
+    [
+        "update_settings.py",
+        "update_figures.py",
+        "update_conditions.py",
+        "update_comparison.py",
+        "update_latency.py",
+        "update_first_look.py",
+    ],
 )
 def test_documents_agree_with_the_code(script: str) -> None:
     run = subprocess.run(

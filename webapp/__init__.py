@@ -34,7 +34,7 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _init_extensions(app: Flask, config: Config) -> None:
-    from webapp import database, errors, extensions, i18n, inference, photos, responses, sessions
+    from webapp import database, errors, extensions, first_looks, i18n, inference, photos, responses, sessions
     from webapp.account import views as account
     from webapp.models import chat  # noqa: F401  # only the bot uses its table, but migrations look at all
 
@@ -50,6 +50,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
     account.init_login(app)
     photos.init_photos(app, config.photos)
     inference.init_inference(app, config)
+    first_looks.init_first_looks(app, config)
     errors.init_errors(app)
     responses.init_headers(app, config)
 
@@ -58,11 +59,11 @@ def _init_pages(app: Flask) -> None:
     from webapp import health, i18n
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
-    from webapp.admin import case, history  # noqa: F401  # they add their pages to the blueprint
+    from webapp.admin import case, history, measures  # noqa: F401  # they add their pages to the blueprint
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
     from webapp.model_page import views as model_page
-    from webapp.screening import advice
+    from webapp.screening import advice, first_impressions
     from webapp.screening import views as screening
 
     for blueprint in (
@@ -75,7 +76,9 @@ def _init_pages(app: Flask) -> None:
     ):
         app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(advice=advice, languages=i18n.LANGUAGES, language=i18n.choose_language)
+    app.jinja_env.globals.update(
+        advice=advice, first_impressions=first_impressions, languages=i18n.LANGUAGES, language=i18n.choose_language
+    )
     app.jinja_env.filters.update(percent=i18n.percent, number=i18n.number, utc_time=i18n.utc_time)
 
     @app.template_global()

@@ -34,7 +34,7 @@ def jpeg(store: PhotoStore, name: str, *, small: bool) -> Response:
         content = store.open(name, small=small)
     except FileNotFoundError:
         abort(404)
-    return _shown(content, "photo.jpg")
+    return shown(content, "photo.jpg")
 
 
 def heatmap_jpeg(store: PhotoStore, photo: PhotoRow) -> Response:
@@ -45,10 +45,11 @@ def heatmap_jpeg(store: PhotoStore, photo: PhotoRow) -> Response:
         pixels = decode(store.open(photo.name), max_side=PICTURE_SIDE)
     except FileNotFoundError:
         abort(404)
-    return _shown(encode_jpeg(lay_over(pixels, decode(photo.heatmap)[..., 0])), "heatmap.jpg")
+    return shown(encode_jpeg(lay_over(pixels, decode(photo.heatmap)[..., 0])), "heatmap.jpg")
 
 
-def _shown(content: bytes, name: str) -> Response:
+def shown(content: bytes, name: str) -> Response:
+    """A JPEG to be shown in a page, under a name for whoever saves it."""
     response = make_response(content)
     response.headers["Content-Type"] = "image/jpeg"
     response.headers["Content-Disposition"] = f'inline; filename="{name}"'

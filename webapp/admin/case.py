@@ -6,7 +6,7 @@ from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from ml.labels import Taxonomy, find_taxonomy
-from webapp.admin import similar, words
+from webapp.admin import measures, similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
 from webapp.extensions import db
@@ -32,6 +32,8 @@ def case(screening_id: int) -> ResponseReturnValue:
         words=words,
         reference=reference,
         measured=gate_table(gates, reference.bundle.card if reference else None),
+        measures=measures,
+        measured_lesions=measures.measures_of(row),
         similar=_similar(row, reference, taxonomy),
         scanned=similar.SCANNED,
         names_are_public=reference is not None and similar.names_are_public(reference.bundle.card),

@@ -1,6 +1,7 @@
 """The form that opens a screening: one to three photos, consent, label set and language."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import current_app, request
 from flask_babel import force_locale
@@ -9,11 +10,15 @@ from werkzeug.datastructures import FileStorage
 from ml.errors import InvalidImage
 from webapp.api.problems import Problem
 from webapp.config import PHOTOS_PER_SCREENING, Config
+from webapp.first_looks import get_first_look
 from webapp.i18n import LANGUAGES
 from webapp.inference import get_models
 from webapp.screening import advice
 from webapp.screening.forms import read_photo
 from webapp.screening.lifecycle import Upload
+
+if TYPE_CHECKING:
+    from ml.preliminary import FirstLook
 
 FORM = "multipart/form-data"
 
@@ -25,6 +30,8 @@ class ScreeningForm:
     uploads: list[Upload]
     language: str
     label_set: str | None
+    alone: "FirstLook | None" = None
+    """The first look that is to answer alone, where only that was asked for."""
 
 
 def read_form() -> ScreeningForm:
@@ -46,7 +53,8 @@ def read_form() -> ScreeningForm:
     if language not in LANGUAGES:
         raise Problem("form-invalid", f"Send one of {', '.join(LANGUAGES)}, or leave the field out.", field="language")
     label_set = _read_label_set(form.get("label_set", ""))
-    return ScreeningForm(_read_photos(files.getlist("photos")), language, label_set)
+    alone = _read_first_look(form.get("first_look", ""), label_set)
+    return ScreeningForm(_read_photos(files.getlist("photos")), language, label_set, alone)
 
 
 def accepted_language() -> str | None:
@@ -63,6 +71,17 @@ def _read_label_set(label_set: str) -> str | None:
         detail = f"The models here answer for: {', '.join(answered)}. Send one of these, or leave the field out."
         raise Problem("form-invalid", detail, field="label_set")
     return label_set or None
+
+
+def _read_first_look(value: str, label_set: str | None) -> "FirstLook | None":
+    if not value:
+        return None
+    if value != "only":
+        raise Problem("form-invalid", "Send first_look=only, or leave the field out.", field="first_look")
+    look = get_first_look(label_set)
+    if look is None:
+        raise Problem("form-invalid", "There is no first look for this label set here.", field="first_look")
+    return look
 
 
 def _read_photos(files: list[FileStorage]) -> list[Upload]:

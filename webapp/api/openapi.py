@@ -190,6 +190,12 @@ def _create() -> dict[str, Any]:
             "description": "Answer with these classes; it must be one that a model here answers with, see "
             "`/api/v1/label-sets`. Left out, the default model answers.",
         },
+        "first_look": {
+            "type": "string",
+            "enum": ["only"],
+            "description": "Answer by the first look alone, in milliseconds: simple measurements, no network. The "
+            "screening's status is then `uncertain` or `refused` and `predicted` null; what it saw is in `first_look`.",
+        },
         "language": {**LANGUAGE, "description": "Language of the advice; by default that of Accept-Language."},
     }
     key = {

@@ -23,16 +23,16 @@ URI: Schema = {"type": "string", "format": "uri"}
 # What the fields of the dataclasses mean, and what is known of them beyond their types.
 SCREENING_FIELDS: dict[str, Schema] = {
     "label_set": {"description": "The label set that the class codes belong to: see `/api/v1/label-sets`."},
-    "predicted": {"description": "Code of the class that is named; null where the photo was refused."},
-    "probabilities": {"description": "Calibrated probability of each class by its code; null where refused."},
+    "predicted": {"description": "Code of the class that is named; null where refused, or for a first look alone."},
+    "probabilities": {"description": "Calibrated probability of each class by its code; null as `predicted`."},
     "status": {"description": "What the result means for the person: a decision about risk, not the top class."},
     "malignant_risk": {
         **SHARE,
-        "description": "Sum over the malignant classes; null where refused, or where the label set has none.",
+        "description": "Sum over the malignant classes; null as `predicted`, or where the label set has none.",
     },
     "thresholds": {"description": "`malignant` and `uncertain`: the risks from which the status is at least that."},
     "gate": {"description": "Whether the photo can be answered at all, and if not, why."},
-    "first_look": {"description": "A quick look at measured features, where there is one."},
+    "first_look": {"description": "What simple measurements say, beside the answer or alone; null for none."},
     "severity": {"description": "The second stage, where there is one."},
     "model": {"description": "`name` and `version` of the model that answered."},
     "seconds": {"description": "What took how long: `decode`, `gate` and `network`."},
@@ -100,12 +100,16 @@ def all_schemas() -> dict[str, Schema]:
     """Every schema by its name."""
     text, number = {"type": "string"}, {"type": "number"}
     screening = schema_of_dataclass(Screening, SCREENING_FIELDS)
+    screening["properties"]["first_look"] = nullable(
+        reference("FirstLook"), description=SCREENING_FIELDS["first_look"]["description"]
+    )
     heatmap = nullable(
         URI, description="A PNG of what raised the named class; null where there is none, as for refused photos."
     )
     return {
         "Screening": {**screening, "description": "The answer to one photo, or to all photos of one lesion."},
         "Gate": schema_of_dataclass(Gate, GATE_FIELDS),
+        "FirstLook": _first_look(),
         "PhotoScreening": whole(
             {**screening["properties"], "links": whole({"heatmap": heatmap})},
             description="The answer to one photo by itself.",
@@ -183,6 +187,34 @@ def all_schemas() -> dict[str, Schema]:
         "LabelSets": whole({"label_sets": array(reference("LabelSet"))}),
         "Problem": _problem(),
     }
+
+
+def _first_look() -> Schema:
+    numbers: Schema = {"additionalProperties": {"type": "number"}}
+    return whole(
+        {
+            "predicted": {"type": ["string", "null"], "description": "Code of the class that it names; null for none."},
+            "probabilities": {
+                "type": ["object", "null"],
+                **numbers,
+                "description": "Calibrated probability of each class by its code; null as `predicted`.",
+            },
+            "agrees": {
+                "type": ["boolean", "null"],
+                "description": "Whether the model names the same class; null where one of them names none.",
+            },
+            "reason": {"enum": [*TIPS, None], "description": "Why it names no class; null where it does."},
+            "features": {
+                "type": ["object", "null"],
+                **numbers,
+                "description": "What was measured: `asymmetry` (0 to 1), `border_irregularity` (from 1), "
+                "`colour_variety` (1 to 6), `diameter` (pixels) and `area` (share of the picture).",
+            },
+            "model": {"type": "object", "additionalProperties": {"type": "string"}},
+            "seconds": {"type": "number", "minimum": 0},
+        },
+        description="A first impression by measured shape, border, colours and texture, without a network.",
+    )
 
 
 def _problem() -> Schema:

@@ -102,6 +102,7 @@ def _open(form: ScreeningForm, token: str | None) -> str:
             consented=True,
             label_set=form.label_set,
             token=token,
+            alone=form.alone,
         )[1]
     except IntegrityError:
         if token is None:

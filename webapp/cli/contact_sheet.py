@@ -92,6 +92,8 @@ def _card(entry: Entry, taxonomy: Taxonomy) -> dict[str, Any]:
     }
     if found is not None and found.status is Status.REFUSED:
         card["reason"] = (found.gate.reason or found.gate.verdict).replace("_", " ")
+    if found is not None and found.predicted is None and found.first_look is not None:
+        card["reason"] = f"first look only: {taxonomy.label(found.first_look['predicted']).name}"
     if found is not None and found.predicted is not None and found.probabilities is not None:
         card["name"] = taxonomy.label(found.predicted).name
         card["probability"] = found.probabilities[found.predicted]

@@ -9,6 +9,7 @@ from flask.cli import with_appcontext
 
 from ml.errors import MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+from webapp.cli.first_looks import evaluate_preliminary
 from webapp.cli.folds import ALL, checked_fold, fold_bundles, fold_lines
 from webapp.cli.headlines import HEADLINES
 
@@ -64,6 +65,12 @@ SENSITIVITY, MISSED = 0.90, 0.02
     show_default=True,
     help="Measure heatmaps on so many images; each takes about 22 answers.",
 )
+@click.option(
+    "--first-look",
+    is_flag=True,
+    help="Measure the first look for the data's label set instead; of the other options only --split, --out, "
+    "--resamples and --seed count.",
+)
 @click.option("--resamples", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @with_appcontext
@@ -81,6 +88,7 @@ def evaluate_command(
     uncertain_threshold: float | None,
     gate_pictures: tuple[Path, ...],
     explain: int,
+    first_look: bool,
     resamples: int,
     seed: int,
 ) -> None:
@@ -89,6 +97,9 @@ def evaluate_command(
     Writes metrics.json, report.html, predictions.csv and the pictures of the report to --out; with --fold all, to a
     folder for each fold there, and mean and deviation of each figure to folds.json.
     """
+    if first_look:
+        evaluate_preliminary(data, split, out, resamples, seed)
+        return
     from ml.evaluate import Request, evaluate
     from ml.evaluate_folds import FOLDS_FILE, evaluate_folds
 

@@ -22,11 +22,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml.errors import ImageFault, InvalidImage, MLError
+from ml.labels import load_taxonomy
+from ml.screening import beside
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
 from webapp.cli.contact_sheet import ORDERS, Entry, small_picture, write_contact_sheet
+from webapp.cli.first_looks import first_look_for, none_for
 from webapp.config import Config
 
 if TYPE_CHECKING:
+    from ml.preliminary import FirstLook
     from ml.screen import Screener
     from ml.screening import Screening
 
@@ -92,6 +96,9 @@ Writer = Callable[[Answer], None]
     show_default=True,
     help="Of the contact sheet: as the photos were given, or the highest risk first.",
 )
+@click.option(
+    "--first-look-only", is_flag=True, help="Answer by simple measurements alone, without the network, in milliseconds."
+)
 @with_appcontext
 def predict_command(
     paths: tuple[str, ...],
@@ -101,6 +108,7 @@ def predict_command(
     batch_size: int,
     contact_sheet: Path | None,
     order: str,
+    first_look_only: bool,
 ) -> None:
     """Answer photos: files, or folders with all photos in them.
 
@@ -112,7 +120,14 @@ def predict_command(
     config: Config = current_app.config["LENS"]
     try:
         bundle = chosen_bundle(model, label_set)
-        screener = Screener(bundle, answer_not_dermatoscopic=config.answer_not_dermatoscopic)
+        look = first_look_for(bundle.card.label_set)
+        if first_look_only and look is None:
+            raise click.ClickException(none_for(bundle.card.label_set))
+        screener: Screener | FirstLook
+        if first_look_only and look is not None:
+            screener, look = look, None
+        else:
+            screener = Screener(bundle, answer_not_dermatoscopic=config.answer_not_dermatoscopic)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     found = [entry for path in paths for entry in expand(path)]
@@ -121,7 +136,7 @@ def predict_command(
     failed = 0
     entries: list[Entry] = []
     with tqdm(total=len(found), unit="photo", file=sys.stderr) as bar:
-        for answer in answers(found, screener, batch_size, read, pictures=contact_sheet is not None):
+        for answer in answers(found, screener, batch_size, read, look=look, pictures=contact_sheet is not None):
             if contact_sheet is not None:
                 entries.append(Entry(answer.path, answer.screening, answer.error, answer.picture))
             with bar.external_write_mode(file=sys.stdout):
@@ -129,9 +144,9 @@ def predict_command(
             failed += answer.error is not None
             bar.update()
     if contact_sheet is not None:
-        named = f"{bundle.card.name}@{bundle.card.version}"
+        named = f"{screener.card.name}@{screener.card.version}"
         try:
-            write_contact_sheet(contact_sheet, entries, order, screener.classifier.taxonomy, named)
+            write_contact_sheet(contact_sheet, entries, order, load_taxonomy(bundle.card.label_set), named)
         except OSError as error:
             raise click.ClickException(
                 f"Cannot write {contact_sheet}: {error.strerror or 'the folder is not writable'}."
@@ -152,15 +167,16 @@ def expand(path: str) -> list[str]:
 
 def answers(
     paths: Iterable[str],
-    screener: Screener,
+    screener: Screener | FirstLook,
     batch_size: int,
     read: Callable[[bytes], NDArray[np.uint8]],
     *,
+    look: FirstLook | None = None,
     pictures: bool = False,
 ) -> Iterator[Answer]:
     """An answer for every path, in order, with at most `batch_size` photos in memory; `read` decodes a file.
 
-    With `pictures` each photo's answer comes with its small picture.
+    With `look` each answer comes with that first look beside it, with `pictures` with its small picture.
     """
     remaining = iter(paths)
     while batch := list(islice(remaining, batch_size)):
@@ -169,6 +185,8 @@ def answers(
         for path, photo in zip(batch, photos, strict=True):
             if isinstance(photo, Photo):
                 screening = next(screenings)
+                if look is not None:
+                    screening = beside(screening, look.tell([look.look(photo.pixels)]))
                 seconds = {**screening.seconds, "decode": round(photo.seconds, 4)}
                 small = small_picture(photo.pixels) if pictures else None
                 yield Answer(path, replace(screening, seconds=seconds), None, small)
@@ -210,6 +228,7 @@ def _jsonl(_: Sequence[str]) -> Writer:
 def _csv(classes: Sequence[str]) -> Writer:
     columns = ["path", "ok", "error", "label_set", "predicted", *(f"p_{code}" for code in classes), "malignant_risk"]
     columns += ["status", "gate_verdict", "gate_reason", "model_name", "model_version"]
+    columns += ["first_look", "first_look_probability", "first_look_agrees"]
     table = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
     table.writeheader()
 
@@ -231,6 +250,10 @@ def _csv(classes: Sequence[str]) -> Writer:
                 "model_name": found.model["name"],
                 "model_version": found.model["version"],
             }
+            if (look := found.first_look) is not None and look["predicted"] is not None:
+                row["first_look"] = look["predicted"]
+                row["first_look_probability"] = look["probabilities"][look["predicted"]]
+                row["first_look_agrees"] = "" if look["agrees"] is None else str(look["agrees"]).lower()
         table.writerow(row)
 
     return write
@@ -244,6 +267,10 @@ def _table(_: Sequence[str]) -> Writer:
         found, path = answer.screening, click.format_filename(answer.path)
         if found is None:
             click.echo(line.format("error", "", "", "", f"{path}: {answer.error}"))
+        elif found.predicted is None and found.first_look is not None:  # it was asked for alone
+            named = found.first_look["predicted"]
+            probability = f"{found.first_look['probabilities'][named]:.3f}"
+            click.echo(line.format(found.status.value, "", named, probability, f"{path} (first look only)"))
         elif found.predicted is None or found.probabilities is None:
             why = (found.gate.reason or found.gate.verdict).replace("_", " ")
             click.echo(line.format(found.status.value, "", "", "", f"{path}: {why}"))

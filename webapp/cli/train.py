@@ -17,6 +17,7 @@ from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_arch
 from ml.bundle import find_bundle
 from ml.errors import MLError
 from webapp.cli.augmentation import augmentation_options, balancing_options, with_augmentation
+from webapp.cli.first_looks import train_preliminary
 from webapp.cli.folds import checked_fold
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 
@@ -90,6 +91,12 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
     type=click.Path(path_type=Path),
     help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/.",
 )
+@click.option(
+    "--preliminary",
+    is_flag=True,
+    help="Train a first look instead, by what is measured of a lesion (docs/first-look.md); of the other options only "
+    "--data, --out, --gate-negatives and --seed count. [name: LABEL_SET-first-look]",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
@@ -111,6 +118,7 @@ def train_command(
     resume: bool,
     stop_after: float | None,
     gate_negatives: Path | None,
+    preliminary: bool,
     **options: Any,
 ) -> None:
     """Train a network on a prepared data set and write it as a bundle to the models folder.
@@ -119,6 +127,9 @@ def train_command(
     run that was killed, or stopped by --stop-after, goes on with --resume to the result that an unbroken run would have
     had.
     """
+    if preliminary:
+        train_preliminary(data, name, gate_negatives, options["seed"])
+        return
     options["label_set"] = known_label_set(options["label_set"])
     _tune_allocator()
     from ml.train import new_version, train

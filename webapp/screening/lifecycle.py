@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from flask import current_app
@@ -26,13 +26,18 @@ from sqlalchemy import and_, or_, select, update
 
 from ml.errors import BundleError, MLError
 from ml.images import decode
+from ml.screening import beside
 from webapp import clock
 from webapp.config import PHOTOS_PER_SCREENING, Config
 from webapp.database import write_transaction
 from webapp.extensions import db
+from webapp.first_looks import first_look_at
 from webapp.inference import get_models, get_screener
 from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.photos import get_photos
+
+if TYPE_CHECKING:
+    from ml.preliminary import FirstLook
 
 log = logging.getLogger(__name__)
 
@@ -90,10 +95,12 @@ def open_screening(
     label_set: str | None = None,
     token: str | None = None,
     sender: Sender | None = None,
+    alone: "FirstLook | None" = None,
 ) -> tuple[int, str]:
     """Keep the photos and commit a pending row for them; returns its id and the token of its page.
 
-    `label_set` is the one that the row is to be answered with, the default model's when None. A `token` that is given
+    `label_set` is the one that the row is to be answered with, the default model's when None. A first look is taken
+    here, once, and kept with the row; with `alone` that one is the answer, and the row is done. A `token` that is given
     must be as hard to guess as the one made otherwise. Raises OSError where photos cannot be kept, and IntegrityError
     where there is a row with this token already; nothing is left behind then.
     """
@@ -111,7 +118,6 @@ def open_screening(
         ]
         row = ScreeningRow(
             token_hash=token_hash(token),
-            state=State.PENDING,
             channel=channel,
             language=language,
             created_at=now,
@@ -120,6 +126,7 @@ def open_screening(
             sender=sender.key if sender else None,
             reply_to=sender.reply_to if sender else None,
             photos=photos,
+            **_looked_at([upload.pixels for upload in uploads], photos, label_set, alone),
         )
         with write_transaction() as session:
             session.add(row)
@@ -129,6 +136,18 @@ def open_screening(
                 store.delete(name)
         raise
     return row.id, token
+
+
+def _looked_at(
+    pixels: Sequence[NDArray[np.uint8]], photos: Sequence[PhotoRow], label_set: str | None, alone: "FirstLook | None"
+) -> dict[str, Any]:
+    """The columns of a new row that the first look decides; with `alone` those of its photos are set too."""
+    if alone is None:
+        return {"state": State.PENDING, "first_look": first_look_at(pixels, label_set)}
+    whole, each = alone.screen(pixels)
+    for photo, one in zip(photos, each, strict=True):
+        photo.answer = one.to_dict()
+    return {**ScreeningRow.columns_of(whole), "state": State.DONE, "finished_at": clock.now()}
 
 
 def add_photo(screening_id: int, upload: Upload) -> Literal["added", "full", "late"]:
@@ -171,7 +190,8 @@ def answer(screening_id: int) -> None:
 
     Raises Busy when the model is not free in time and BundleError when there is none: the row stays pending then.
     """
-    asked = db.session.scalar(select(ScreeningRow.asked_label_set).where(ScreeningRow.id == screening_id))
+    columns = select(ScreeningRow.asked_label_set, ScreeningRow.first_look).where(ScreeningRow.id == screening_id)
+    asked, looked = db.session.execute(columns).one_or_none() or (None, None)
     db.session.commit()  # no transaction stays open while a model is loaded
     screener = get_screener(asked)
     with get_models().turn():
@@ -199,7 +219,7 @@ def answer(screening_id: int) -> None:
             log.exception("screening %d: attempt failed", screening_id)
             _finish(screening_id, claim, {"claim": None})
             return
-    whole = replace(whole, seconds={**whole.seconds, "decode": round(decoded, 4)})
+    whole = replace(beside(whole, looked), seconds={**whole.seconds, "decode": round(decoded, 4)})
     values = {**ScreeningRow.columns_of(whole), "state": State.DONE, "finished_at": clock.now()}
     outcomes = zip(photos, each, evidence, strict=True)
     _finish(screening_id, claim, values, [(p.id, PhotoRow.columns_of(one, found)) for p, one, found in outcomes])

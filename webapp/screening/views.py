@@ -10,7 +10,7 @@ from ml.labels import Taxonomy, find_taxonomy
 from webapp.config import PHOTOS_PER_SCREENING
 from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
-from webapp.inference import Busy
+from webapp.inference import Busy, get_models
 from webapp.links import local_path
 from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.photos import get_photos
@@ -72,13 +72,13 @@ def result(token: str) -> ResponseReturnValue:
         try:
             answer(row.id)
         except Busy:
-            return _waiting(token), 202
+            return _waiting(row, token), 202
         except (MLError, OSError):
             current_app.logger.warning("screening %d waits for its answer", row.id, exc_info=True)
-            return _waiting(token, available=False), 503, {"Retry-After": str(REFRESH_SECONDS)}
+            return _waiting(row, token, available=False), 503, {"Retry-After": str(REFRESH_SECONDS)}
         row = _find(token)
         if row.state == State.PENDING:
-            return _waiting(token), 202
+            return _waiting(row, token), 202
     return render_template("screening/result.html", row=row, token=token, taxonomy=_taxonomy(row))
 
 
@@ -151,5 +151,13 @@ def _upload_page(form: UploadForm, error: str = "") -> str:
     )
 
 
-def _waiting(token: str, *, available: bool = True) -> str:
-    return render_template("screening/waiting.html", token=token, refresh=REFRESH_SECONDS, available=available)
+def _waiting(row: ScreeningRow, token: str, *, available: bool = True) -> str:
+    code = (row.asked_label_set or next(iter(get_models().label_sets()), None)) if row.first_look else None
+    return render_template(
+        "screening/waiting.html",
+        row=row,
+        token=token,
+        refresh=REFRESH_SECONDS,
+        available=available,
+        taxonomy=find_taxonomy(code) if code else None,
+    )

@@ -1,0 +1,193 @@
+"""The first look: beside the answer, while it is awaited, alone where asked for, and for the admin's eyes."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from ml.bundle import Bundle
+from ml.images import decode, encode_jpeg
+from ml.preliminary import FirstLook
+from tests.webapp.api import kind_of, send
+from webapp.cli.predict import predict_command
+from webapp.config import Config
+from webapp.inference import get_models
+from webapp.models.screening import ScreeningRow
+from webapp.screening.lifecycle import erase
+
+Upload = Callable[..., TestResponse]
+Photo = Callable[..., bytes]
+Rows = Callable[[], Sequence[ScreeningRow]]
+
+
+@pytest.fixture
+def config(config: Config, first_look_folder: Path) -> Config:
+    """Settings with the drawn first look in the models folder, and no patience with a busy model."""
+    shutil.copytree(first_look_folder, config.models / "drawn-first-look" / "1")
+    return replace(config, wait_seconds=0)
+
+
+@pytest.fixture
+def known(first_look: FirstLook, photo: Photo) -> bytes:
+    """A photo that the first look can judge."""
+    for seed in range(100, 120):
+        content = photo("nv", seed)
+        if first_look.look(decode(content)).probabilities is not None:
+            return content
+    raise AssertionError("the first look judges no drawn naevus")
+
+
+@pytest.fixture
+def blank() -> bytes:
+    """A picture that is refused."""
+    return encode_jpeg(np.full((300, 400, 3), 120, np.uint8))
+
+
+def test_stands_beside_the_answer(upload: Upload, client: FlaskClient, known: bytes, rows: Rows) -> None:
+    page = client.get(upload(known).location).text
+    row = rows()[0]
+    assert row.first_look is not None
+    assert row.first_look["agrees"] is (row.first_look["predicted"] == row.predicted)
+    assert row.first_look["model"] == {"name": "drawn-first-look", "version": "1"}
+    assert f'data-first-look="{row.first_look["predicted"]}"' in page
+    assert f'data-predicted="{row.predicted}"' in page
+    assert "The answer above stands" in page
+
+
+def test_a_refused_photo_has_none(upload: Upload, client: FlaskClient, blank: bytes, rows: Rows) -> None:
+    page = client.get(upload(blank).location).text
+    assert rows()[0].status == "refused"
+    assert rows()[0].first_look is None
+    assert "data-first-look" not in page
+
+
+def test_is_what_the_page_shows_while_the_answer_is_awaited(
+    app: Flask, upload: Upload, client: FlaskClient, known: bytes, rows: Rows
+) -> None:
+    with app.app_context(), get_models().turn():
+        location = upload(known).location
+        kept = rows()[0]
+        assert kept.state == "pending"
+        assert kept.first_look is not None
+        waiting = client.get(location)
+    assert waiting.status_code == 202
+    assert f'data-first-look="{kept.first_look["predicted"]}"' in waiting.text
+    assert 'data-predicted=""' in waiting.text
+    assert "not the answer yet" in waiting.text
+    assert "no all-clear" in waiting.text
+    assert 'http-equiv="refresh"' in waiting.text  # it goes on by itself without JavaScript
+    client.get(location)
+    row = rows()[0]
+    assert row.state == "done"
+    assert row.first_look == {**kept.first_look, "agrees": kept.first_look["predicted"] == row.predicted}
+
+
+def test_what_shows_no_lesion_gets_no_class_while_it_waits(
+    app: Flask, upload: Upload, client: FlaskClient, blank: bytes, rows: Rows
+) -> None:
+    with app.app_context(), get_models().turn():
+        waiting = client.get(upload(blank).location)
+    assert waiting.status_code == 202
+    assert "data-first-look" not in waiting.text
+    assert (rows()[0].first_look or {})["predicted"] is None
+
+
+def test_a_first_look_that_fails_costs_nothing(
+    upload: Upload, client: FlaskClient, known: bytes, rows: Rows, config: Config
+) -> None:
+    (config.models / "drawn-first-look" / "1" / "first-look.safetensors").write_bytes(b"damaged")
+    assert client.get(upload(known).location).status_code == 200
+    assert rows()[0].state == "done"
+    assert rows()[0].first_look is None
+
+
+def test_a_label_set_without_one_has_none(
+    config: Config, make_app: Callable[[Config], Flask], rash_bundle: Bundle, known: bytes
+) -> None:
+    app = make_app(replace(config, model=str(rash_bundle.path)))
+    answer = send(app.test_client(), known)
+    assert answer.json is not None
+    assert answer.json["screening"]["first_look"] is None
+    assert kind_of(send(app.test_client(), known, first_look="only")) == "form-invalid"
+
+
+def test_the_api_gives_it_alone(client: FlaskClient, known: bytes, blank: bytes, rows: Rows) -> None:
+    answer = send(client, known, first_look="only")
+    assert answer.status_code == 201
+    assert answer.json is not None
+    found = answer.json["screening"]
+    assert (answer.json["state"], found["status"]) == ("done", "uncertain")
+    assert found["predicted"] is found["probabilities"] is found["malignant_risk"] is None
+    assert found["first_look"]["predicted"] in found["first_look"]["probabilities"]
+    assert found["first_look"]["agrees"] is None
+    assert found["seconds"]["network"] == 0
+    assert answer.json["photos"][0]["first_look"]["predicted"] == found["first_look"]["predicted"]
+    page = client.get(answer.json["links"]["html"]).text
+    assert 'data-status="uncertain"' in page
+    assert "The model was not asked" in page
+    assert "All classes" not in page
+    assert rows()[0].attempts == 0
+
+    refused = send(client, blank, first_look="only").json
+    assert refused is not None
+    assert refused["screening"]["status"] == "refused"
+    assert refused["screening"]["first_look"] is None
+    assert kind_of(send(client, known, first_look="please")) == "form-invalid"
+
+
+def test_the_api_gives_it_beside_the_answer(client: FlaskClient, known: bytes) -> None:
+    answer = send(client, known).json
+    assert answer is not None
+    look = answer["screening"]["first_look"]
+    assert look["agrees"] is (look["predicted"] == answer["screening"]["predicted"])
+    assert set(look["features"]) == {"asymmetry", "border_irregularity", "colour_variety", "diameter", "area"}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_predict_gives_it(app: Flask, tmp_path: Path, known: bytes, blank: bytes, alone: bool) -> None:
+    (tmp_path / "a.jpg").write_bytes(known)
+    (tmp_path / "b.jpg").write_bytes(blank)
+    options = ["--first-look-only"] if alone else []
+    run = app.test_cli_runner().invoke(
+        predict_command, [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), "--format", "jsonl", *options]
+    )
+    assert run.exit_code == 0, run.output
+    first, second = (json.loads(line) for line in run.stdout.splitlines())
+    assert first["first_look"]["predicted"]
+    assert (first["predicted"] is None) is alone
+    assert (first["first_look"]["agrees"] is None) is alone
+    assert second["status"] == "refused"
+    assert second["first_look"] is None
+
+
+def test_an_admin_sees_what_was_measured_until_it_is_erased(
+    app: Flask, upload: Upload, admin: FlaskClient, known: bytes, rows: Rows
+) -> None:
+    upload(known)
+    row = rows()[0]
+    case, picture = f"/admin/screenings/{row.id}", f"/admin/photos/{row.photos[0].id}/measures"
+    page = admin.get(case).text
+    for letter in "ABCD":
+        assert page.count(f'data-letter="{letter}"') == 1
+    assert f'<img src="{picture}"' in page
+    assert "style=" not in page
+    drawn = admin.get(picture)
+    assert drawn.mimetype == "image/jpeg"
+    plain = decode(admin.get(f"/admin/photos/{row.photos[0].id}").data)
+    assert (np.abs(decode(drawn.data).astype(int) - plain).max(axis=2) > 80).mean() > 0.005
+    with app.app_context():
+        erase(row.id)
+    assert "data-letter" not in admin.get(case).text
+    assert admin.get(picture).status_code == 404
+
+
+def test_the_picture_is_for_admins_alone(client: FlaskClient, upload: Upload, known: bytes, rows: Rows) -> None:
+    upload(known)
+    assert client.get(f"/admin/photos/{rows()[0].photos[0].id}/measures").status_code in (302, 303)
