@@ -45,6 +45,9 @@ class Card:
 
     `members` makes it an ensemble: the complete card of each of its networks, in order. Architecture, size, mean and
     deviation, gate and features are then those of the first, and calibration, thresholds and prior those of the whole.
+
+    `stage` is empty for a model that names diseases. A severity model has `name` ("severity"), `disease` and `source`
+    there: whether its grades are the proxy's or a clinician's (see ml.severity_score).
     """
 
     name: str
@@ -67,6 +70,7 @@ class Card:
     validation: dict[str, Any] = field(default_factory=dict)
     lineage: tuple[dict[str, Any], ...] = ()
     members: tuple[dict[str, Any], ...] = ()
+    stage: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     intended_use: str = ""
     limits: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from ml.data.manifest import SUMMARY, Dataset, ImageRecord, load_dataset, read_i
 from ml.errors import DatasetError
 from ml.evaluate_gate import Judged, gate_figures, judge_pictures
 from ml.evaluate_metrics import measure
+from ml.evaluate_severity import severity_figures
 from ml.evaluate_thresholds import OperatingPoint, fitted_point
 from ml.explain_measures import measure_explanations
 from ml.files import write_bytes, write_json
@@ -101,6 +102,7 @@ def evaluate(
         "gate_pictures": gate_figures(judged) if judged else None,
         "neighbours": neighbour_figures(bundle, predictions, split),
         "explanations": explanations,
+        "severity": severity_figures(bundle.card, predictions, resamples=resamples, seed=seed),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)

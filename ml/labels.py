@@ -18,7 +18,7 @@ from ml.errors import DatasetError
 log = logging.getLogger(__name__)
 
 TAXONOMY_FOLDER = Path(__file__).parent / "taxonomies"
-_SET_FIELDS = ("title", "question", "photos", "class", "derived_from")
+_SET_FIELDS = ("title", "question", "photos", "stage", "class", "derived_from")
 _CLASS_FIELDS = ("code", "name", "status", "description", "also")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 MAX_QUESTION = 60
@@ -27,6 +27,7 @@ _own_folder: Path | None = None
 
 PHOTO_KINDS = ("dermatoscopic", "clinical")
 """What a label set's pictures can be: taken through a dermatoscope, or ordinary photos of skin."""
+STAGES = ("disease", "severity")
 
 
 class Status(StrEnum):
@@ -63,7 +64,8 @@ class Taxonomy:
 
     `question` says what a person wants to have looked at who is answered with these classes: `spot`, `rash`, or a few
     words of the label set's own. `photos` is one of `PHOTO_KINDS`: what its models are made for. `derived` maps names
-    of other label sets' classes, in lower case, to the codes of this one.
+    of other label sets' classes, in lower case, to the codes of this one. `stage` is `disease`, or `severity` where the
+    classes are grades of a disease that another label set has named.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Taxonomy:
     question: str = "spot"
     photos: str = "dermatoscopic"
     derived: Mapping[str, str] = field(default_factory=dict)
+    stage: str = "disease"
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
@@ -129,7 +132,10 @@ def load_taxonomy(name_or_path: str) -> Taxonomy:
     labels = _parse_labels(path, table)
     derived = _parse_derived(path, table.get("derived_from", {}), {label.code for label in labels})
     question, photos = _parse_use(path, table, labels)
-    return Taxonomy(path.stem, table.get("title", path.stem), labels, question, photos, derived)
+    stage = table.get("stage", STAGES[0])
+    if stage not in STAGES:
+        raise DatasetError(f"Label set {path.name}: stage is not one of {', '.join(STAGES)}.")
+    return Taxonomy(path.stem, table.get("title", path.stem), labels, question, photos, derived, stage)
 
 
 def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
@@ -149,8 +155,13 @@ def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
 
 
 def readable_taxonomies() -> dict[str, Taxonomy]:
-    """The label sets of `taxonomy_names` by name. One that cannot be read is left out, and the log says why."""
-    return {name: found for name in taxonomy_names() if (found := find_taxonomy(name))}
+    """The label sets of `taxonomy_names` that name diseases, by name. One that cannot be read is left out, and the log
+    says why."""
+    return {
+        name: found
+        for name in taxonomy_names()
+        if (found := find_taxonomy(name)) is not None and found.stage == STAGES[0]
+    }
 
 
 def find_taxonomy(name: str) -> Taxonomy | None:

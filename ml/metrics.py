@@ -58,6 +58,20 @@ def balanced_accuracy(matrix: Floats) -> Floats:
     return mean_defined(recall(matrix))
 
 
+def quadratic_kappa(matrix: Floats) -> Floats:
+    """Cohen's kappa with quadratic weights, of a confusion matrix of ordered classes [..., C, C].
+
+    1 for agreement, 0 for no more than chance gives. NaN where chance leaves nothing to disagree about.
+
+    (Cohen 1968, "Weighted kappa".)
+    """
+    classes = matrix.shape[-1]
+    distance = (np.arange(classes)[:, None] - np.arange(classes)) ** 2.0
+    expected = matrix.sum(axis=-1)[..., :, None] * matrix.sum(axis=-2)[..., None, :]
+    total = matrix.sum(axis=(-2, -1))
+    return 1 - _ratio((distance * matrix).sum(axis=(-2, -1)) * total, (distance * expected).sum(axis=(-2, -1)))
+
+
 def macro_f1(matrix: Floats) -> Floats:
     """Mean F1 over the classes that occur or are predicted."""
     return mean_defined(f1(matrix))

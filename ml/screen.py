@@ -15,11 +15,12 @@ from ml.gate_quality import fault, quality_scores
 from ml.labels import Status
 from ml.predict import Classifier, Prediction
 from ml.screening import NOT_DERMATOSCOPIC, NOT_SKIN, USABLE, Evidence, Gate, Screening, decide_status
+from ml.severity import SeverityStage, may_be_graded
 
 MAX_PHOTOS = 3
 PERHAPS_NO_SKIN = 0.1
 """Probability of being no skin over which an ordinary photo is refused, whatever the setting for ordinary photos."""
-SEVERITY = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, Status.MALIGNANT)
+WORST_LAST = (Status.HEALTHY, Status.BENIGN, Status.UNCERTAIN, Status.INFECTIOUS, Status.MALIGNANT)
 """Statuses from the least to the most severe."""
 
 
@@ -27,10 +28,19 @@ class Screener:
     """One bundle, ready to answer; safe to share between threads.
 
     With `answer_not_dermatoscopic` such photos are answered all the same, unless their quality is poor too or they
-    may show no skin; their gate still says what they are, for whoever shows the answer to say so.
+    may show no skin; their gate still says what they are, for whoever shows the answer to say so. With `severity`, an
+    answer that names a disease with a second stage has its grade too.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "cpu", *, answer_not_dermatoscopic: bool = False):
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "cpu",
+        *,
+        answer_not_dermatoscopic: bool = False,
+        severity: SeverityStage | None = None,
+    ):
+        self._severity = severity
         self.classifier = Classifier(bundle, device)
         self.card = bundle.card
         self._answered = {USABLE, NOT_DERMATOSCOPIC} if answer_not_dermatoscopic else {USABLE}
@@ -57,17 +67,24 @@ class Screener:
         usable = [view for view in answered if view.gate.verdict == USABLE] or answered
         seconds = {name: round(sum(view.seconds[name] for view in views), 4) for name in views[0].seconds}
         if len(usable) < 2:
-            lesion = usable[0] if usable else views[0]
-            return replace(lesion, seconds=seconds), views, evidence
+            graded = tuple(self._graded(view, [photo]) for view, photo in zip(views, photos, strict=True))
+            lesion = graded[views.index(usable[0])] if usable else views[0]
+            return replace(lesion, seconds=seconds), graded, evidence
         rows = [[view.probabilities[code] for code in self.card.classes] for view in usable if view.probabilities]
         mean = np.mean(rows, axis=0)
         lesion = self._answer(mean, usable[0].gate)
-        worst = max([lesion.status, *(view.status for view in usable)], key=SEVERITY.index)
-        return replace(lesion, status=worst, seconds=seconds), views, evidence
+        worst = max([lesion.status, *(view.status for view in usable)], key=WORST_LAST.index)
+        lesion = replace(lesion, status=worst, seconds=seconds)
+        graded = tuple(self._graded(view, [photo]) for view, photo in zip(views, photos, strict=True))
+        shown = [photo for view, photo in zip(views, photos, strict=True) if view.gate.verdict == USABLE]
+        return self._graded(lesion, shown), graded, evidence
 
     def screen_batch(self, photos: Sequence[NDArray[np.uint8]]) -> list[Screening]:
         """Independent photos -> one Screening each, in order. `decode` in seconds is 0: the caller decoded them."""
-        return [view for view, _ in self._screened(photos, heatmaps=False)] if photos else []
+        if not photos:
+            return []
+        views = [view for view, _ in self._screened(photos, heatmaps=False)]
+        return [self._graded(view, [photo]) for view, photo in zip(views, photos, strict=True)]
 
     def judge(
         self,
@@ -109,6 +126,12 @@ class Screener:
                 timed = _timed(view, gate=glance + view.seconds["gate"], network=network)
                 found[row] = (timed, self._evidence(view, prediction, number))
         return [found[row] for row in range(len(photos))]
+
+    def _graded(self, answer: Screening, photos: Sequence[NDArray[np.uint8]]) -> Screening:
+        """The answer with its severity, where it may have one and there is a model for it."""
+        if self._severity is None or answer.predicted is None or not may_be_graded(answer, self.classifier.taxonomy):
+            return answer
+        return replace(answer, severity=self._severity.grade(answer.predicted, photos))
 
     def _evidence(self, view: Screening, prediction: Prediction, row: int) -> Evidence:
         if view.predicted is None:

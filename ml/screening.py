@@ -66,6 +66,9 @@ class Screening:
     class code (both None where they say nothing, for the gate's `reason`), `agrees` (whether it names the class that
     the network names), `features` by name, `model` and `seconds`. None without one, and where the photo was refused.
     Where it was asked for alone, the status is `uncertain` and the network's fields are None.
+
+    `severity`, None where there is no second stage, has `grade`, `probabilities` by grade, `source` (`proxy` or
+    `clinical`) and `model`.
     """
 
     label_set: str

@@ -75,6 +75,9 @@ def train(
             f"The data set was prepared for {dataset.label_set} ({', '.join(dataset.classes)}), "
             f"not for {taxonomy.name} ({', '.join(taxonomy.codes)}). Prepare it again with --label-set {taxonomy.name}."
         )
+    graded = dataset.summary.get("severity", {}).get("disease", config.disease)
+    if graded != config.disease:
+        raise TrainingError(f"The data grade the severity of '{graded}', not of '{config.disease}'.")
     run = make_run(config, dataset, taxonomy, run_folder, resume=resume, progress_bar=progress_bar)
     run.stop_after = stop_after
     if not resume:

@@ -45,6 +45,11 @@ class Config:
     answer_not_dermatoscopic: Annotated[
         bool, "Answer ordinary, not dermatoscopic photos too, with a caution, instead of refusing them."
     ] = False
+    severity: Annotated[
+        bool,
+        "Grade the severity of five diseases, where `flask train --stage severity` has made models of it. Never of "
+        "melanoma. Grades learnt from the image-based proxy are no clinical grades.",
+    ] = False
     port: Annotated[int, "Port that `make run` listens on."] = 8000
     max_upload_mb: Annotated[int, "Largest photo accepted, in megabytes."] = 15
     max_pixels: Annotated[int, "Largest photo accepted, in pixels (width times height)."] = 50_000_000

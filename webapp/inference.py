@@ -18,6 +18,7 @@ from webapp.config import Config, ConfigError
 if TYPE_CHECKING:
     from ml.bundle import Bundle
     from ml.screen import Screener
+    from ml.severity import SeverityStage
     from ml.similar import CaseIndex
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Models:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._names = configured(config)
+        self._severity: SeverityStage | None = None
         self._loading = threading.Lock()
         self._turn = threading.Lock()
         self._screeners: dict[Path, Screener] = {}
@@ -68,9 +70,15 @@ class Models:
         with self._loading:
             screener = self._screeners.pop(path, None)
             if screener is None:
+                self._severity = self._severity or severity_stage(self._config)
+                bundle = load_bundle(path)
+                if bundle.card.stage:
+                    raise BundleError(f"The model '{bundle.card.name}' only grades; SEVERITY=on has it do so.")
                 try:
                     screener = Screener(
-                        load_bundle(path), answer_not_dermatoscopic=self._config.answer_not_dermatoscopic
+                        bundle,
+                        answer_not_dermatoscopic=self._config.answer_not_dermatoscopic,
+                        severity=self._severity,
                     )
                 except DatasetError as error:
                     raise BundleError(f"The model's label set cannot be read. {error}") from error
@@ -153,6 +161,20 @@ def configured(config: Config) -> tuple[str, ...]:
 
     default, *others = DEFAULT_MODELS
     return config.model_references or (str(default), *(str(path) for path in others if is_bundle(path)))
+
+
+def severity_stage(config: Config) -> SeverityStage | None:
+    """The second stage, which loads its models when they are needed; None where it is not switched on."""
+    from ml.bundle import find_bundle
+    from ml.severity import SeverityStage
+
+    def find(name: str) -> Path | None:
+        try:
+            return find_bundle(name, config.models)
+        except BundleError:
+            return None
+
+    return SeverityStage(find) if config.severity else None
 
 
 def stated_label_sets(names: Sequence[str], config: Config) -> dict[str, str]:

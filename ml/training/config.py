@@ -6,6 +6,7 @@ from typing import Any
 from ml.architectures import DEFAULT_ARCHITECTURE, find_architecture
 from ml.errors import TrainingError
 from ml.preprocess import Preprocessing
+from ml.severity_grades import LABEL_SET, check_disease
 from ml.transforms.serving import VIEWS
 from ml.transforms.training import Augmentation
 
@@ -38,9 +39,11 @@ class TrainingConfig:
     the one to train on, from 1, of a data set that has folds. `hair_removed_copies` and `skin_tones` are the shares of
     training pictures that are shown without their hair and on skin of another tone, drawn anew in each epoch.
     `packed` stores the weights in a byte each (ml.packing).
+    `disease` makes it a severity model of that disease (ml.severity), whose label set is `severity`.
     """
 
     label_set: str = "ham10000"
+    disease: str | None = None
     fold: int | None = None
     architecture: str = DEFAULT_ARCHITECTURE
     weights: str = "imagenet"
@@ -88,6 +91,10 @@ class TrainingConfig:
     def check(self) -> None:
         """Raises TrainingError or DatasetError, in one sentence, for values that cannot be trained with."""
         find_architecture(self.architecture)
+        if self.disease is not None:
+            check_disease(self.disease)
+        if (self.disease is None) == (self.label_set == LABEL_SET):
+            raise TrainingError(f"The label set '{LABEL_SET}' belongs to a severity model: name its disease.")
         for name, value, allowed in (
             ("schedule", self.schedule, SCHEDULES),
             ("class weights", self.class_weights, CLASS_WEIGHTS),

@@ -16,6 +16,7 @@ from ml.data.manifest import Dataset
 from ml.files import sha256_file
 from ml.labels import Taxonomy
 from ml.packing import pack, unpack
+from ml.severity_grades import CLINICAL, STAGE
 from ml.similar import CaseRecord, fit_case_index
 from ml.training.checkpoint import Progress
 from ml.training.choices import fix_choices
@@ -61,6 +62,7 @@ def finish(
         data=dataset.fingerprint(),
         validation=chosen.validation,
         lineage=_lineage(config),
+        stage=_stage(config, dataset),
         licence=licence(dataset.fingerprint()),
         intended_use=INTENDED_USE,
         limits=limits(dataset.fingerprint(), taxonomy),
@@ -69,6 +71,14 @@ def finish(
     arrays, gate = fit_run_gate(run, dataset, negatives, taxonomy.photos)
     card = replace(card, gate=gate)
     return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays))
+
+
+def _stage(config: TrainingConfig, dataset: Dataset) -> dict[str, Any]:
+    """The card's `stage`: grades that the proxy did not give are taken for a clinician's."""
+    if config.disease is None:
+        return {}
+    source = dataset.summary.get("severity", {}).get("source", CLINICAL)
+    return {"name": STAGE, "disease": config.disease, "source": source}
 
 
 def _cases(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml.labels import Status, Taxonomy
+from ml.severity_grades import PROXY
 
 INTENDED_USE = (
     "Research and education. Not a medical device: it must not be used to diagnose, to rule out cancer, or to decide "
@@ -38,6 +39,9 @@ SOURCE_LIMITS = {
     )
 }
 INFECTIOUS_LIMITS = ("No result is an all-clear: a contagious disease can look like another one, or like none.",)
+PROXY_LIMITS = (
+    "Its grades are an image-based proxy, computed from area, border, darkness and colours: no clinical grade.",
+)
 MALIGNANT_LIMITS = ("A low risk is no all-clear: some malignant lesions look harmless in a picture.",)
 
 
@@ -56,5 +60,6 @@ def limits(data: Mapping[str, Any], taxonomy: Taxonomy) -> tuple[str, ...]:
         *(CLINICAL_LIMITS if taxonomy.photos == "clinical" else ()),
         *(sentence for name in formats for sentence in SOURCE_LIMITS.get(name, ())),
         *(MALIGNANT_LIMITS if taxonomy.malignant else ()),
+        *(PROXY_LIMITS if data.get("severity", {}).get("source") == PROXY else ()),
         *(INFECTIOUS_LIMITS if infectious else ()),
     )

@@ -27,6 +27,18 @@ def draw(rng: np.random.Generator, count: int = 400, decimals: int = 2) -> tuple
     return labels, probabilities
 
 
+def test_the_kappa_of_grades_agrees_with_scikit_learn(rng: np.random.Generator) -> None:
+    truth = rng.integers(0, 3, 200)
+    given = np.clip(truth + rng.integers(-1, 2, 200), 0, 2)
+    matrix = metrics.confusion_matrix(truth, given, 3)
+    expected = reference.cohen_kappa_score(truth, given, weights="quadratic")
+    assert_allclose(metrics.quadratic_kappa(matrix), expected)
+    weights = rng.integers(0, 3, (4, 200)).astype(np.float64)
+    several = metrics.quadratic_kappa(metrics.confusion_matrix(truth, given, 3, weights))
+    for row, found in zip(weights, several, strict=True):
+        assert_allclose(found, reference.cohen_kappa_score(truth, given, weights="quadratic", sample_weight=row))
+
+
 def test_figures_of_the_confusion_matrix_agree_with_scikit_learn(rng: np.random.Generator) -> None:
     labels, probabilities = draw(rng)
     predicted = probabilities.argmax(axis=1)

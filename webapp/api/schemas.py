@@ -33,7 +33,11 @@ SCREENING_FIELDS: dict[str, Schema] = {
     "thresholds": {"description": "`malignant` and `uncertain`: the risks from which the status is at least that."},
     "gate": {"description": "Whether the photo can be answered at all, and if not, why."},
     "first_look": {"description": "What simple measurements say, beside the answer or alone; null for none."},
-    "severity": {"description": "The second stage, where there is one."},
+    "severity": {
+        "description": "The second stage, where there is one: `grade` (`mild`, `moderate` or `severe`), "
+        "`probabilities` of the grades, `source` and `model`. With the source `proxy` it is an image-based proxy, not "
+        "a clinical grade."
+    },
     "model": {"description": "`name` and `version` of the model that answered."},
     "seconds": {"description": "What took how long: `decode`, `gate` and `network`."},
 }

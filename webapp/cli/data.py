@@ -128,6 +128,29 @@ def audit_command(folder: Path, output: str) -> None:
         raise click.exceptions.Exit(_Unusable.exit_code)
 
 
+@data_cli.command("severity-proxy")
+@click.option("--data", required=True, type=_folder, help="A prepared dataset with the disease among its classes.")
+@click.option("--disease", required=True, help="The class whose pictures are graded.")
+@click.option("--out", required=True, type=_folder, help="Folder for the graded dataset and severity-proxy.json.")
+@with_appcontext
+def severity_proxy_command(data: Path, disease: str, out: Path) -> None:
+    """Grade the pictures of one disease by an image-based proxy.
+
+    The score is 0.3 area + 0.3 border irregularity + 0.2 darkness + 0.2 colour spread, each scaled on the training
+    split, whose terciles part mild, moderate and severe. It is no clinical grade. The result is a prepared dataset for
+    `flask train --stage severity --disease DISEASE`.
+    """
+    from ml.data.severity import PROXY_FILE, label_by_proxy
+    from ml.severity_grades import PROXY_NOTE
+
+    try:
+        dataset = label_by_proxy(data, disease, out, progress=sys.stderr.isatty())
+    except MLError as error:
+        raise click.ClickException(str(error)) from None
+    _print_summary(dataset)
+    click.echo(f"Scales and terciles of the training split: {out / PROXY_FILE}. This is {PROXY_NOTE}.")
+
+
 def _print_summary(dataset: Dataset) -> None:
     summary = dataset.summary
     if dataset.folds:

@@ -159,6 +159,13 @@ def summary(figures: Mapping[str, Any]) -> list[str]:
         value, (low, high) = _value(figures, name), figures["intervals"][name]
         span = "" if low is None else f"[{low:.3f}, {high:.3f}]"
         lines.append(f"  {title:<44}{'not defined' if value is None else f'{value:.3f}':>7}  {span}")
+    if graded := figures.get("severity"):
+        low, high = graded["intervals"]["quadratic_kappa"]
+        span = "" if low is None else f"  [{low:.3f}, {high:.3f}]"
+        lines.append(
+            f"Severity of {graded['disease']}, against {graded['note']}: quadratic kappa "
+            f"{_shown(graded['quadratic_kappa'])}{span}, accuracy {_shown(graded['accuracy'])}"
+        )
     for point in figures["operating_points"][1:]:
         levels, found = point["thresholds"], point["malignant_or_uncertain_sensitivity"]
         lines.append(

@@ -28,6 +28,7 @@ from webapp.cli.bundles import MODEL_HELP, chosen_bundle
 from webapp.cli.contact_sheet import ORDERS, Entry, small_picture, write_contact_sheet
 from webapp.cli.first_looks import first_look_for, none_for
 from webapp.config import Config
+from webapp.inference import severity_stage
 
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook
@@ -127,7 +128,11 @@ def predict_command(
         if first_look_only and look is not None:
             screener, look = look, None
         else:
-            screener = Screener(bundle, answer_not_dermatoscopic=config.answer_not_dermatoscopic)
+            screener = Screener(
+                bundle,
+                answer_not_dermatoscopic=config.answer_not_dermatoscopic,
+                severity=severity_stage(config),
+            )
     except MLError as error:
         raise click.ClickException(str(error)) from error
     found = [entry for path in paths for entry in expand(path)]
@@ -277,7 +282,8 @@ def _table(_: Sequence[str]) -> Writer:
         else:
             risk = "" if found.malignant_risk is None else f"{found.malignant_risk:.3f}"
             probability = f"{found.probabilities[found.predicted]:.3f}"
-            click.echo(line.format(found.status.value, risk, found.predicted, probability, path))
+            grade = "" if found.severity is None else f"  {found.severity['grade']} ({found.severity['source']})"
+            click.echo(line.format(found.status.value, risk, found.predicted, probability, path) + grade)
 
     return write
 

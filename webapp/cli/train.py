@@ -16,6 +16,8 @@ from flask.cli import with_appcontext
 from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_architecture
 from ml.bundle import find_bundle
 from ml.errors import MLError
+from ml.labels import STAGES
+from ml.severity_grades import DISEASES, LABEL_SET, STAGE, bundle_name
 from webapp.cli.augmentation import augmentation_options, balancing_options, with_augmentation
 from webapp.cli.first_looks import train_preliminary
 from webapp.cli.folds import checked_fold
@@ -47,7 +49,17 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
     help="Of data with folds: a number from 1, or 'all' for one model each, NAME-fold-1 and so on.",
 )
 @click.option("--label-set", default="ham10000", show_default=True, help=LABEL_SET_HELP)
-@click.option("--out", "name", callback=checked_name, help="Name of the bundle. [default: LABEL_SET-ARCH]")
+@click.option(
+    "--stage",
+    type=click.Choice(STAGES),
+    default=STAGES[0],
+    show_default=True,
+    help="What the classes are: diseases, or mild, moderate and severe of one --disease.",
+)
+@click.option("--disease", help=f"With --stage severity: one of {', '.join(DISEASES)}.")
+@click.option(
+    "--out", "name", callback=checked_name, help="Name of the bundle. [default: LABEL_SET-ARCH, or severity-DISEASE]"
+)
 @click.option("--arch", default=DEFAULT_ARCHITECTURE, show_default=True, type=click.Choice(architecture_names()))
 @click.option("--weights", default="imagenet", show_default=True, help="imagenet, none, a weights file or a bundle.")
 @click.option("--image-size", type=int, help="Input side in pixels. [default: the architecture's own]")
@@ -113,6 +125,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 def train_command(
     data: Path,
     fold: str | None,
+    stage: str,
     name: str | None,
     run_folder: Path | None,
     resume: bool,
@@ -130,6 +143,11 @@ def train_command(
     if preliminary:
         train_preliminary(data, name, gate_negatives, options["seed"])
         return
+    if (stage == STAGE) != (options["disease"] is not None):
+        raise click.UsageError("--stage severity and --disease belong together.")
+    if stage == STAGE:
+        options["label_set"] = LABEL_SET
+        name = name or bundle_name(options["disease"])
     options["label_set"] = known_label_set(options["label_set"])
     _tune_allocator()
     from ml.train import new_version, train

@@ -43,6 +43,9 @@ def card_sentence(sentence: str) -> str:
         "No result is an all-clear: a contagious disease can look like another one, or like none.": _(
             "No result is an all-clear: a contagious disease can look like another one, or like none."
         ),
+        "Its grades are an image-based proxy, computed from area, border, darkness and colours: no clinical grade.": _(
+            "Its grades are an image-based proxy, computed from area, border, darkness and colours: no clinical grade."
+        ),
         "A low risk is no all-clear: some malignant lesions look harmless in a picture.": _(
             "A low risk is no all-clear: some malignant lesions look harmless in a picture."
         ),
