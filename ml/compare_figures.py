@@ -108,7 +108,7 @@ def figures_of(figures: Mapping[str, Any], positive: str | None) -> dict[str, di
         values = [row[name] for row in figures["per_class"].values() if row[name] is not None]
         found[name] = _entry(fmean(values) if values else None, (None, None))
     # Where every class is there, the mean of their recalls is the balanced accuracy, whose interval is known.
-    if found["recall"]["value"] is not None and found["recall"]["value"] == found["balanced_accuracy"]["value"]:
+    if all(row["recall"] is not None for row in figures["per_class"].values()):
         found["recall"] = found["balanced_accuracy"]
     found["f1"] = _entry(figures["macro_f1"], intervals["macro_f1"])
     found["auroc"] = _entry(figures["macro_auroc"], intervals["macro_auroc"])

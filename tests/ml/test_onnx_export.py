@@ -156,7 +156,7 @@ def test_the_reader_refuses_what_it_cannot_prepare(tiny_bundle: Bundle) -> None:
     card: dict[str, Any] = tiny_bundle.card.to_dict()
     card["preprocessing"] = {"steps": {"hair_removal": {}}}
     with pytest.raises(ValueError, match="does not know"):
-        onnx_reference.answer(None, card, Image.new("RGB", (40, 30)))  # type: ignore[arg-type]
+        onnx_reference.answer(None, card, Image.new("RGB", (40, 30)))
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tiny_bundle: Bundle, tmp_path: Path) -> None:
