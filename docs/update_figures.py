@@ -99,13 +99,15 @@ def class_table(metrics: Mapping[str, Any]) -> str:
 
 def told_table(metrics: Mapping[str, Any]) -> str:
     """What people would have been told of each class's images, refused ones counted as missed; empty in old records."""
-    columns = (
+    columns: tuple[tuple[str, str], ...] = (
         ("malignant_or_uncertain", "Malignant or uncertain"),
         ("malignant", "Malignant"),
         ("own_class", "Its class"),
     )
     if "told" not in next(iter(metrics["per_class"].values())):
         return ""
+    if not metrics["malignant"]:
+        columns = columns[-1:]
     titles = [part for _, title in columns for part in (title, "95 % interval")]
     lines = [f"| Told of images of | {' | '.join(titles)} | Refused |", "|---" * (len(titles) + 2) + "|"]
     for code in class_order(metrics):
@@ -132,6 +134,8 @@ def calibration_table(metrics: Mapping[str, Any]) -> str:
     )
     lines = ["| Calibration | Before | 95 % interval | After | 95 % interval |", "|---|---|---|---|---|"]
     for name, title in names:
+        if calibration["after"][name] is None:
+            continue
         cells = [
             cell
             for side in (calibration["before"], calibration["after"])

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.bundle import CHECKSUMS, DEFAULT_MODEL, load_bundle, shipped_bundles
+from ml.bundle import CHECKSUMS, DEFAULT_MODEL, DEFAULT_MODELS, load_bundle, shipped_bundles
 from ml.data.drawn import draw_lesion
 from ml.data.sources import read_source
 from ml.images import decode
 from ml.labels import Status, load_taxonomy
 from ml.screen import Screener
-from ml.screening import USABLE
+from ml.screening import NOT_CLINICAL, USABLE
 from ml.training.negatives import generated
 
 MAX_BYTES = 45_000_000
@@ -28,6 +28,9 @@ def screener() -> Screener:
 
 def test_the_default_model_is_shipped() -> None:
     assert DEFAULT_MODEL in shipped_bundles()
+    assert set(DEFAULT_MODELS) <= set(shipped_bundles())
+    label_sets = [load_bundle(path).card.label_set for path in DEFAULT_MODELS]
+    assert len(set(label_sets)) == len(label_sets)
 
 
 @pytest.mark.parametrize("folder", shipped_bundles(), ids=lambda folder: folder.name)
@@ -77,6 +80,20 @@ def test_other_photos_are_refused(screener: Screener, name: str) -> None:
     paths = sorted((Path(os.environ["LESION_DATA"]) / name).iterdir())[::12]
     answers = screener.screen_batch([decode(path.read_bytes(), max_side=640) for path in paths])
     assert sum(answer.status is Status.REFUSED for answer in answers) >= 0.9 * len(paths)
+
+
+@pytest.mark.skipif(not os.environ.get("LESION_DATA"), reason="LESION_DATA is not set: no real pictures")
+def test_the_rash_model_takes_ordinary_photos_and_declines_others() -> None:
+    """Most of these pictures were trained on; the held-out figures are in the card and in docs/model.md."""
+    rash, data = Screener(load_bundle(DEFAULT_MODELS[1])), Path(os.environ["LESION_DATA"])
+
+    def verdicts(paths: list[Path], count: int = 12) -> list[str]:
+        chosen = paths[:: max(1, len(paths) // count)][:count]
+        return [one.gate.verdict for one in rash.screen_batch([decode(p.read_bytes(), max_side=640) for p in chosen])]
+
+    assert verdicts(sorted((data / "msid").glob("*/*.jpg"))).count(USABLE) >= 10
+    assert verdicts(sorted((data / "ham10000").glob("*/*.jpg"))).count(NOT_CLINICAL) >= 10
+    assert verdicts(sorted((data / "not_skin").iterdir())).count(USABLE) <= 2
 
 
 def test_a_drawn_lesion_gets_a_whole_answer(screener: Screener) -> None:
