@@ -13,7 +13,7 @@ from ml.bundle import Bundle
 from ml.gate import GateModel
 from ml.labels import Label, Status, Taxonomy
 from ml.predict import HEATMAP_SIDE
-from ml.screen import SEVERITY, Screener
+from ml.screen import WORST_LAST, Screener
 from ml.screening import USABLE, Gate, Screening, decide_status
 
 Draw = Callable[..., np.ndarray]
@@ -98,13 +98,13 @@ def test_a_refused_photo_has_no_class(screener: Screener) -> None:
 def test_several_photos_are_averaged_and_the_most_severe_status_stands(
     screener: Screener, usable: list[tuple[np.ndarray, Screening]]
 ) -> None:
-    ranked = sorted(usable, key=lambda pair: SEVERITY.index(pair[1].status))
+    ranked = sorted(usable, key=lambda pair: WORST_LAST.index(pair[1].status))
     photos = [ranked[0][0], ranked[-1][0], np.zeros((300, 400, 3), np.uint8)]
     answer, views, evidence = screener.screen(photos)
     assert len(views) == 3
     first, last = (view.probabilities or {} for view in views[:2])
     assert answer.probabilities == pytest.approx({c: (first[c] + last[c]) / 2 for c in first}, abs=1e-5)
-    assert SEVERITY.index(answer.status) >= max(SEVERITY.index(view.status) for view in views[:2])
+    assert WORST_LAST.index(answer.status) >= max(WORST_LAST.index(view.status) for view in views[:2])
     assert views[2].status is Status.REFUSED
     assert (evidence[2].heatmap, evidence[2].features) == (None, None)
     for found in evidence[:2]:
@@ -228,8 +228,8 @@ def test_views_with_a_caution_count_only_where_none_is_clear(
 
 
 def test_every_answered_status_has_its_rank() -> None:
-    assert set(SEVERITY) == set(Status) - {Status.REFUSED}
-    assert SEVERITY[-1] is Status.MALIGNANT
+    assert set(WORST_LAST) == set(Status) - {Status.REFUSED}
+    assert WORST_LAST[-1] is Status.MALIGNANT
 
 
 def test_a_batch_answers_as_single_photos_do(screener: Screener, usable: list[tuple[np.ndarray, Screening]]) -> None:
