@@ -33,6 +33,7 @@ PUBLIC = {
     "account.log_in",
     "account.log_out",
     "model_page.current",
+    "model_page.named",
     "model_page.version",
     "api.create_screening",
     "api.read_screening",
