@@ -111,7 +111,7 @@ def test_documents_link_to_files_that_exist() -> None:
 def test_of_an_evaluation_only_the_figures_are_published() -> None:
     """Its report and table show research pictures and name them."""
     published = {path.name for path in tracked_files() if path.parent.name == "evaluation"}
-    assert all(re.fullmatch(r"(metrics|conditions|member-\d)\.json", name) for name in published)
+    assert all(re.fullmatch(r"(metrics|conditions|first-look|member-\d)\.json", name) for name in published)
 
 
 def test_code_files_are_short() -> None:

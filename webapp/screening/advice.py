@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.errors import ImageFault
-from ml.gate_quality import HAIR_HINT
 from ml.labels import Label, Status, Taxonomy
 from webapp.i18n import gettext as _
 from webapp.i18n import number, percent
@@ -166,6 +165,9 @@ def refusal_figure(gate: Mapping[str, Any]) -> str:
 
 def hint_figure(gate: Mapping[str, Any]) -> str:
     """The number behind the tip that a usable photo got, and the bound from which it is given; empty without one."""
+    # Imported here: the web application must start without loading numerical libraries.
+    from ml.gate_quality import HAIR_HINT
+
     share = gate["scores"].get("hair")
     if gate["tip"] != "part_the_hair" or share is None:
         return ""
