@@ -1,5 +1,7 @@
 """The serving transform, and augmentation whose randomness is fixed by its seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from ml.data.drawn import draw_lesion
 from ml.data.loader import AugmentedImages, EpochSampler
 from ml.transforms.faults import PhoneFaults
 from ml.transforms.serving import VIEWS, View, normalise, square, turned
-from ml.transforms.training import Augmentation, RandomFrame, training_transform
+from ml.transforms.training import STRENGTHS, Augmentation, RandomFrame, training_transform
 
 
 def test_square_keeps_the_whole_of_a_dermatoscopic_frame() -> None:
@@ -118,6 +120,5 @@ def test_faults_come_as_often_as_asked() -> None:
 def test_a_crop_above_one_shows_the_picture_smaller() -> None:
     image = torch.zeros(3, 100, 100, dtype=torch.uint8)
     image[:, 40:60, 40:60] = 255
-    still = {"flip": 0.0, "rotation": 0.0, "right_angles": False, "crop_aspect": 1.0}
-    small = RandomFrame(Augmentation(crop_min=1.96, crop_max=1.96, **still), 100)(image)
+    small = RandomFrame(replace(STRENGTHS["none"], crop_min=1.96, crop_max=1.96), 100)(image)
     assert (small > 127).float().mean().item() == pytest.approx(0.04 / 1.96, abs=0.002)
