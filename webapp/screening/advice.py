@@ -96,6 +96,8 @@ def recommendation(status: str) -> Recommendation:
             return Recommendation(
                 _("If something on your skin worries you, have a doctor look at it."),
                 (
+                    # A label set that has this status has no malignant class (ml.screening.decide_status).
+                    _("Moles and skin cancer were not looked for here."),
                     _("See a doctor about any spot that is new, changing, itching, bleeding or not healing."),
                     _("With a fever, or after contact with someone who is ill, call a doctor whatever is said here."),
                 ),
