@@ -288,6 +288,7 @@ def _report(out: Path, figures: dict[str, Any], predictions: Predictions) -> Non
         "bundle": {"name": "made-up", "version": "1", "sha256": "0" * 64},
         "dataset": {"summary_sha256": "0" * 64},
         "overlap_with_training": {"verdict": "unknown", "message": "Not known."},
+        "severity": None,
         "gate_pictures": None,
         "neighbours": None,
         "explanations": None,
