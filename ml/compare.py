@@ -1,11 +1,12 @@
 """`compare`: models beside each other and beside what others published, as tables and one picture."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ml.bundle import Bundle, find_bundle, load_bundle
+from ml.bundle import PRETRAINED_FOLDER, Bundle, find_bundle, load_bundle
 from ml.compare_costs import (
     LATENCY_PROTOCOL,
     MACS_PROTOCOL,
@@ -29,22 +30,29 @@ STEM = "comparison"
 def find_group(reference: str, models: Path) -> list[Bundle]:
     """The bundle that NAME, NAME@VERSION or a path names; else the bundles NAME-fold-1, NAME-fold-2, ..., verified.
 
-    Raises BundleError where there is neither, or one is damaged.
+    As everywhere, what has been trained comes before what is shipped under the same name. Raises BundleError where
+    there is neither, or one is damaged.
     """
+    folds = list(_folds(reference, models))
     try:
-        return [load_bundle(find_bundle(reference, models))]
-    except BundleError as error:
-        stem, at, version = reference.partition("@")
-        group: list[Bundle] = []
-        while True:
-            try:
-                path = find_bundle(f"{stem}-fold-{len(group) + 1}{at}{version}", models)
-            except BundleError:
-                break
-            group.append(load_bundle(path))
-        if not group:
-            raise error
-        return group
+        single = find_bundle(reference, models)
+    except BundleError:
+        if not folds:
+            raise
+        return [load_bundle(path) for path in folds]
+    if folds and single.parent == PRETRAINED_FOLDER:
+        return [load_bundle(path) for path in folds]
+    return [load_bundle(single)]
+
+
+def _folds(reference: str, models: Path) -> Iterator[Path]:
+    """The bundles of the folds 1, 2, ... that were trained under a name."""
+    stem, at, version = reference.partition("@")
+    for number in count(1):
+        try:
+            yield find_bundle(f"{stem}-fold-{number}{at}{version}", models)
+        except BundleError:
+            return
 
 
 def compare(

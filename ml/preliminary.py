@@ -31,6 +31,8 @@ TOLD = ("asymmetry", "border_irregularity", "colour_variety", "diameter", "area"
 QUANTILES = 101
 """How many quantiles of each feature of the training lesions are kept, from the smallest to the largest."""
 GATE_PREFIX = "gate."
+REFERENCE_SIDE = 400
+"""Longer side, in pixels, that every photo counts as having had where its lesion's diameter is judged."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class FirstLook:
 
     def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Features [N, F] -> logits [N, C], before calibration."""
-        return self._classifier.logits(values)
+        return self._classifier.logits(at_one_size(values))
 
     def probabilities(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Features [N, F] -> calibrated probabilities [N, C]."""
@@ -147,16 +149,17 @@ class FirstLook:
         """The index [N] of the class to name (see ml.calibration.named_class), from probabilities [N, C]."""
         return named_class(probabilities, np.asarray(self.card.class_priors), self.card.prior_power)
 
-    def percentile(self, name: str, value: float) -> float:
-        """The share of the training lesions whose feature `name` is below `value`, 0 to 1; of equal ones a half."""
-        row = self._quantiles[FEATURES.index(name)]
+    def percentile(self, name: str, values: NDArray[np.float32]) -> float:
+        """The share of the training lesions whose feature `name` is below that of a lesion with these features [F],
+        0 to 1; of equal ones a half. Diameters are compared as `at_one_size` has them."""
+        row, value = self._quantiles[FEATURES.index(name)], at_one_size(values[None])[0, FEATURES.index(name)]
         between = np.searchsorted(row, value, "left") + np.searchsorted(row, value, "right")
         return float(np.clip(between / 2 / len(row), 0, 1))
 
     def _judge(self, pixels: NDArray[np.uint8], measured: Measured | None) -> Gate:
         scores = quality_scores(pixels)
         if measured is not None:
-            seen = Seen(measured.values[None], np.zeros((1, 0), np.float32))
+            seen = Seen(at_one_size(measured.values[None]), np.zeros((1, 0), np.float32))
             return self._gate.decide({**scores, **self._gate.scores(seen)})
         scores = {name: round(value, 4) for name, value in scores.items()}
         poor = None if blank(scores) else fault(scores, self._gate.limits)
@@ -218,6 +221,17 @@ class FirstLook:
             model=self.model,
             seconds={"decode": 0.0, "gate": 0.0, "network": 0.0},
         )
+
+
+def at_one_size(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features [N, F] with the diameter that the lesion has in a photo of `REFERENCE_SIDE` pixels.
+
+    Classifier and check are fitted to these and see nothing else: how many pixels a photo has is a fact of the file,
+    and those that people upload have many more than those of training.
+    """
+    result = values.copy()
+    result[:, FEATURES.index("diameter")] = REFERENCE_SIDE * values[:, FEATURES.index("diameter_share")]
+    return result
 
 
 def tensors(

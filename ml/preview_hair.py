@@ -2,8 +2,10 @@
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import jinja2
 import numpy as np
@@ -93,16 +95,19 @@ def _removal(name: str, pixels: NDArray[np.uint8], rating: float | None) -> Remo
 
 
 def _ratings(path: Path) -> dict[str, float]:
-    """Mean rating by file name; empty where there is no table of ratings."""
+    """Mean rating by file name, of files that have any; empty where there is no table of ratings."""
     if not path.is_file():
         return {}
     rows = read_table(path, required=())
     if not rows or not {"file", "ratings"} <= rows[0].keys():
         return {}
     try:
-        return {row["file"]: float(np.mean([float(word) for word in row["ratings"].split()])) for row in rows}
+        given = {row["file"]: [float(word) for word in row["ratings"].split()] for row in rows}
+        if not all(math.isfinite(rating) for own in given.values() for rating in own):
+            raise ValueError("not finite")
     except ValueError:
         raise DatasetError(f"{path} has ratings that are no numbers separated by spaces.") from None
+    return {name: fmean(own) for name, own in given.items() if own}
 
 
 def _correlation(rated: list[tuple[float, float]]) -> float | None:

@@ -22,7 +22,16 @@ from ml.files import sha256_file, write_bytes
 from ml.gate import Seen, fit_gate, is_held_out
 from ml.gate_quality import quality_scores
 from ml.labels import load_taxonomy
-from ml.preliminary import QUANTILES, FirstLook, FirstLookCard, Linear, load_first_look, save_first_look, tensors
+from ml.preliminary import (
+    QUANTILES,
+    FirstLook,
+    FirstLookCard,
+    Linear,
+    at_one_size,
+    load_first_look,
+    save_first_look,
+    tensors,
+)
 from ml.screening import NOT_SKIN
 from ml.training.model_card import INTENDED_USE, licence, limits
 
@@ -201,7 +210,7 @@ def _measured(dataset: Dataset, name: str, progress: bool) -> Split:
         raise DatasetError(f"No lesion was found in the {name} split.")
     labels = np.array([dataset.classes.index(record.label) for record in records])
     groups = np.array([record.group for record in records])
-    return Split(values[found], labels[found], groups[found], len(records))
+    return Split(at_one_size(values[found]), labels[found], groups[found], len(records))
 
 
 def _npy(values: Features) -> bytes:
@@ -253,7 +262,7 @@ def _shown(pictures: Iterable[NDArray[np.uint8]]) -> Seen:
     """Features of the pictures that a lesion is found in: the others are never answered, and so need no check."""
     measured = (measure(picture) for picture in pictures)
     values = [found.values for found in measured if found is not None]
-    return _seen(np.stack(values) if values else np.zeros((0, len(FEATURES)), np.float32))
+    return _seen(at_one_size(np.stack(values)) if values else np.zeros((0, len(FEATURES)), np.float32))
 
 
 def _joined(parts: Sequence[Seen]) -> Seen:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ml.architectures import build_model
-from ml.bundle import Bundle, load_bundle
+from ml.bundle import DEFAULT_MODELS, Bundle, load_bundle
 from ml.compare import compare, find_group, published, write_comparison
 from ml.compare_costs import count_macs, measure_costs, timed
 from ml.compare_figures import FIGURES, evaluation_of, figures_of
@@ -117,6 +117,20 @@ def test_names_stand_for_a_bundle_or_for_its_folds(folds: tuple[Path, Path]) -> 
     assert [bundle.card.name for bundle in find_group("pair-fold-2", models)] == ["pair-fold-2"]
     with pytest.raises(BundleError, match="There is no model 'nothing'"):
         find_group("nothing", models)
+
+
+def test_trained_folds_come_before_a_shipped_model_of_their_name(folds: tuple[Path, Path], tmp_path: Path) -> None:
+    shipped = DEFAULT_MODELS[1].name
+    assert [bundle.path for bundle in find_group(shipped, tmp_path)] == [DEFAULT_MODELS[1]]
+    for number in (1, 2):
+        shutil.copytree(folds[1] / f"pair-fold-{number}" / "1", tmp_path / f"{shipped}-fold-{number}" / "1")
+    assert [bundle.card.name for bundle in find_group(shipped, tmp_path)] == ["pair-fold-1", "pair-fold-2"]
+    (tmp_path / shipped).mkdir()
+    shutil.copytree(folds[1] / "pair-fold-2" / "1", tmp_path / shipped / "1")
+    assert [bundle.path.parent.name for bundle in find_group(shipped, tmp_path)] == [shipped]
+    (tmp_path / shipped / "1" / "SHA256SUMS").unlink()
+    with pytest.raises(BundleError, match="SHA256SUMS"):
+        find_group(shipped, tmp_path)
 
 
 def test_multiplications_are_those_one_counts_by_hand() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from ml.bundle import FIRST_LOOK, is_bundle, shipped_bundles
 from ml.errors import BundleError, DatasetError
-from ml.features_list import FEATURES
+from ml.features_list import FEATURES, Measured, measure
 from ml.labels import Status
-from ml.preliminary import TOLD, FirstLook, find_first_look, load_first_look
+from ml.preliminary import TOLD, FirstLook, at_one_size, find_first_look, load_first_look
 from ml.screening import Gate, Screening, beside
 from ml.train_first_look import fitted, train_first_look
 
@@ -118,10 +119,34 @@ def test_beside_an_answer_it_says_whether_both_agree(first_look: FirstLook, lesi
 
 
 def test_percentiles_run_from_none_to_all_of_the_training_lesions(first_look: FirstLook) -> None:
-    assert first_look.percentile("asymmetry", -1) == 0
-    assert first_look.percentile("asymmetry", 2) == 1
-    shares = [first_look.percentile("area", value) for value in (0.01, 0.1, 0.2, 0.4)]
+    def percentile(name: str, value: float) -> float:
+        return first_look.percentile(name, np.where(np.array(FEATURES) == name, value, 0).astype(np.float32))
+
+    assert percentile("asymmetry", -1) == 0
+    assert percentile("asymmetry", 2) == 1
+    shares = [percentile("area", value) for value in (0.01, 0.1, 0.2, 0.4)]
     assert shares == sorted(shares)
+
+
+def test_how_many_pixels_a_photo_has_tells_nothing(lesion: Draw) -> None:
+    shipped = find_first_look("ham10000", Path("none"))
+    assert shipped is not None
+    look, photo = load_first_look(shipped), lesion("nv", 2)
+    measured = measure(photo)
+    assert measured is not None
+    larger = measured.values.copy()
+    larger[FEATURES.index("diameter")] *= 6
+    np.testing.assert_array_equal(look.probabilities(larger[None]), look.probabilities(measured.values[None]))
+    assert look.percentile("diameter", larger) == look.percentile("diameter", measured.values)
+    scores = [look._judge(photo, Measured(measured.lesion, values)).scores for values in (measured.values, larger)]
+    assert scores[0] == scores[1]
+
+
+def test_the_shipped_one_was_fitted_to_diameters_in_photos_of_the_reference_side() -> None:
+    shipped = find_first_look("ham10000", Path("none"))
+    assert shipped is not None
+    quantiles = load_file(shipped / FIRST_LOOK)["quantiles"]
+    np.testing.assert_allclose(at_one_size(quantiles.T), quantiles.T, rtol=1e-6)
 
 
 def test_damage_is_noticed_and_the_folder_is_no_network(first_look_folder: Path, tmp_path: Path) -> None:

@@ -114,8 +114,11 @@ def test_hair_removal_is_shown_by_share_beside_ratings(tmp_path: Path) -> None:
 
 def test_hair_removal_without_ratings_and_with_bad_ones(tmp_path: Path) -> None:
     assert preview_hair(hairy_folder(tmp_path / "in", None), tmp_path / "out").correlation is None
-    with pytest.raises(DatasetError, match="numbers"):
-        preview_hair(hairy_folder(tmp_path / "bad", "file,ratings\n0.png,much\n"), tmp_path / "out")
+    for number, bad in enumerate(("much", "nan")):
+        with pytest.raises(DatasetError, match="numbers"):
+            preview_hair(hairy_folder(tmp_path / f"bad-{number}", f"file,ratings\n0.png,{bad}\n"), tmp_path / "out")
+    unrated = hairy_folder(tmp_path / "unrated", "file,ratings\n0.png,0\n1.png,\n2.png,3\n")
+    assert [one.rating for one in preview_hair(unrated, tmp_path / "out").pictures] == [3, None, 0]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no pictures"):
         preview_hair(tmp_path / "empty", tmp_path / "out")

@@ -60,7 +60,7 @@ def measures_of(row: ScreeningRow) -> list[Measures]:
         if measured is None:
             continue
         rows = [
-            Row(letter, name, measured[name], look.percentile(name, measured[name]) if look else None)
+            Row(letter, name, measured[name], look.percentile(name, measured.values) if look else None)
             for letter, name in ABCD
         ]
         mask = measured.lesion.mask
