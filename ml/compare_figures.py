@@ -41,15 +41,12 @@ def evaluate_missing(group: Sequence[Bundle], data: Sequence[Path], *, progress:
     if all(evaluation_of(bundle) for bundle in group) or not data:
         return
     for folder in data:
-        manifest = load_manifest(folder)
-        if bool(manifest.folds) != ("fold" in group[0].card.data):
+        manifest, fold = load_manifest(folder), group[0].card.data.get("fold")
+        if (fold or 0) > manifest.folds or bool(manifest.folds) != (fold is not None):
             continue
-        if manifest.folds and manifest.classes == group[0].card.classes:
-            numbered = match_folds(group, manifest)
-        elif group[0].card.data.get("split_digests") == load_dataset(folder).fingerprint()["split_digests"]:
-            numbered = {0: group[0]}
-        else:
+        if group[0].card.data.get("split_digests") != load_dataset(folder, fold).fingerprint()["split_digests"]:
             continue
+        numbered = {0: group[0]} if fold is None else match_folds(group, manifest)
         for number, bundle in numbered.items():
             if evaluation_of(bundle) is None:
                 evaluate(

@@ -18,7 +18,7 @@ from ml.architectures import build_model
 from ml.bundle import DEFAULT_MODELS, Bundle, load_bundle
 from ml.compare import compare, find_group, published, write_comparison
 from ml.compare_costs import count_macs, measure_costs, timed
-from ml.compare_figures import FIGURES, evaluation_of, figures_of
+from ml.compare_figures import FIGURES, evaluate_missing, evaluation_of, figures_of
 from ml.compare_tables import cost_table, quality_table, shown
 from ml.data.drawn import write_drawn_dataset
 from ml.data.prepare import prepare
@@ -108,6 +108,23 @@ def test_data_must_be_what_the_model_was_trained_on(
     shutil.copytree(tiny_bundle.path, tmp_path / "models" / "t" / "1")
     with pytest.raises(DatasetError, match="trained on none of the data given"):
         compare([find_group("t", tmp_path / "models")], [folds[0]], runs=1, progress=False)
+
+
+def test_folds_of_other_data_with_the_same_classes_are_passed_over(folds: tuple[Path, Path], tmp_path: Path) -> None:
+    source = write_drawn_dataset(tmp_path / "source", per_class=8, size=(48, 64), seed=5)
+    other = prepare(source, "ham10000", tmp_path / "other", label_set="melanoma-nevus", folds=FOLDS).folder
+    models = tmp_path / "models"
+    for number in (1, 2):
+        shutil.copytree(
+            folds[1] / f"pair-fold-{number}" / "1",
+            models / f"pair-fold-{number}" / "1",
+            ignore=shutil.ignore_patterns("evaluation"),
+        )
+    group = find_group("pair", models)
+    with pytest.raises(DatasetError, match="trained on none of the data given"):
+        evaluate_missing(group, [other], progress=False)
+    evaluate_missing(group, [other, folds[0]], progress=False)
+    assert all(evaluation_of(bundle) for bundle in group)
 
 
 def test_names_stand_for_a_bundle_or_for_its_folds(folds: tuple[Path, Path]) -> None:
