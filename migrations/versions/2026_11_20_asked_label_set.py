@@ -17,5 +17,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table('screenings') as batch:
-        batch.drop_column('asked_label_set')
+    # Not as a batch: that makes the table anew on SQLite, and dropping the old one takes every photo's row with it.
+    op.drop_column('screenings', 'asked_label_set')

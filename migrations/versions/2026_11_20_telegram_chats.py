@@ -32,7 +32,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index('ix_screenings_unsent', 'screenings')
     op.drop_index(op.f('ix_screenings_sender'), 'screenings')
-    with op.batch_alter_table('screenings') as batch:
-        batch.drop_column('reply_to')
-        batch.drop_column('sender')
+    # Not as a batch: that makes the table anew on SQLite, and dropping the old one takes every photo's row with it.
+    op.drop_column('screenings', 'reply_to')
+    op.drop_column('screenings', 'sender')
     op.drop_table('telegram_chats')

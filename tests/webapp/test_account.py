@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from tests.times import Clock
 from tests.webapp.forms import PASSWORD, form_token
+from tests.webapp.rates import DOWN
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.links import local_path
@@ -50,6 +51,16 @@ def test_account_locks_after_repeated_failures_and_opens_again(
     assert post("/login", name="anna", password=PASSWORD).status_code == 400
     clock.forward(minutes=config.login_lock_minutes + 1)
     assert post("/login", name="anna", password=PASSWORD).status_code == 303
+
+
+def test_an_account_locks_too_where_rates_cannot_be_counted(
+    config: Config, make_app: Callable[[Config], Flask], add_user: Callable[..., User]
+) -> None:
+    add_user()
+    client = make_app(replace(config, rate_storage=DOWN, login_rate="1 per minute")).test_client()
+    for password in (*["wrong"] * config.login_failures, PASSWORD):
+        fields = {"csrf_token": form_token(client, "/login"), "name": "anna", "password": password}
+        assert client.post("/login", data=fields).status_code == 400
 
 
 def test_session_is_made_anew(client: FlaskClient, add_user: Callable[..., User]) -> None:

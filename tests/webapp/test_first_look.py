@@ -15,11 +15,12 @@ from werkzeug.test import TestResponse
 from ml.bundle import Bundle
 from ml.images import decode, encode_jpeg
 from ml.preliminary import FirstLook
-from tests.webapp.api import kind_of, send
+from tests.webapp.api import KEY, kind_of, send
 from webapp.cli.predict import predict_command
 from webapp.config import Config
 from webapp.inference import get_models
 from webapp.models.screening import ScreeningRow
+from webapp.screening.first_impressions import compared
 from webapp.screening.lifecycle import erase
 
 Upload = Callable[..., TestResponse]
@@ -140,6 +141,24 @@ def test_the_api_gives_it_alone(client: FlaskClient, known: bytes, blank: bytes,
     assert refused["screening"]["status"] == "refused"
     assert refused["screening"]["first_look"] is None
     assert kind_of(send(client, known, first_look="please")) == "form-invalid"
+
+
+@pytest.mark.parametrize(("first", "then"), [("only", None), (None, "only")])
+def test_a_key_for_it_alone_is_none_for_the_answer(
+    client: FlaskClient, known: bytes, rows: Rows, first: str | None, then: str | None
+) -> None:
+    for _ in range(2):
+        assert send(client, known, headers=KEY, first_look=first).status_code == 201
+    assert kind_of(send(client, known, headers=KEY, first_look=then)) == "key-reused"
+    assert len(rows()) == 1
+
+
+def test_another_name_soothes_only_where_nothing_is_to_be_done_at_once() -> None:
+    look = {"agrees": False, "predicted": "nv"}
+    for status in ("malignant", "uncertain", "infectious"):
+        assert "no reason to worry less" in compared(look, status, None)
+    for status in ("benign", "healthy"):
+        assert "ask a doctor" in compared(look, status, None)
 
 
 def test_the_api_gives_it_beside_the_answer(client: FlaskClient, known: bytes) -> None:

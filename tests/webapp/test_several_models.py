@@ -117,10 +117,21 @@ def test_an_error_and_another_language_keep_the_choice(client: FlaskClient, post
     assert re.findall(r'value="(\w+)" checked>', page) == ["msid"]
 
 
-@pytest.mark.parametrize("sent", ["mpox", "../x", ""])
-def test_a_question_that_is_not_put_counts_as_none(post: Post, rows: Rows, rash: bytes, sent: str) -> None:
-    assert ask(post, rash, label_set=sent).status_code == 303
-    assert rows()[0].asked_label_set is None
+@pytest.mark.parametrize("sent", ["mpox", "../x"])
+def test_no_other_model_answers_a_question_that_is_not_put(post: Post, rows: Rows, rash: bytes, sent: str) -> None:
+    refused = ask(post, rash, label_set=sent)
+    assert refused.status_code == 400
+    assert "not looked at here any more" in refused.text
+    assert re.findall(r'value="(\w+)" checked>', refused.text) == ["ham10000"]
+    assert not rows()
+
+
+def test_a_page_from_before_a_model_went_away(post: Post, rows: Rows, rash: bytes, rash_path: Path) -> None:
+    shutil.rmtree(rash_path)
+    assert ask(post, rash, label_set="msid").status_code == 400
+    assert ask(post, rash, label_set="ham10000").status_code == 303
+    assert ask(post, rash, label_set="").status_code == 303
+    assert [row.asked_label_set for row in rows()] == [None, None]
 
 
 def test_a_damaged_second_model_leaves_the_first_alone(

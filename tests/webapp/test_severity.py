@@ -157,3 +157,5 @@ def test_from_the_proxy_to_an_evaluation_on_the_command_line(
     assert "against an image-based proxy, not a clinical grade: quadratic kappa" in lines
     (tmp_path / "photo.png").write_bytes(bcc)
     assert "(proxy)" in run_one(predict_command, str(tmp_path / "photo.png"))
+    table = run_one(predict_command, str(tmp_path / "photo.png"), "--format", "csv")
+    assert ",proxy\n" in table

@@ -39,8 +39,8 @@ def authenticate(name: str, password: str, config: Config) -> User | None:
     if user is None:
         return None
     with write_transaction() as session:
-        # Read again: attempts made at the same time count too, and so does a lock that they have set.
-        session.refresh(user)
+        # Read again, and held: attempts made at the same time count too, and so does a lock that they have set.
+        session.refresh(user, with_for_update=True)
         if user.locked_until is not None and user.locked_until > now:
             return None
         if not correct or not user.active or user.password_hash != known:

@@ -13,7 +13,7 @@ from flask import current_app, g, request
 
 from webapp.api.form import ScreeningForm
 from webapp.api.problems import Problem
-from webapp.models.screening import ScreeningRow
+from webapp.models.screening import ScreeningRow, State
 
 HEADER = "Idempotency-Key"
 # A string of RFC 9651, quotes left out or not. Its length keeps keys of different senders apart: a UUID has 36.
@@ -34,10 +34,11 @@ def token_of_request() -> str | None:
 
 
 def check_repeated(row: ScreeningRow, form: ScreeningForm) -> None:
-    """Raises Problem where the screening that a key opened is deleted, or was opened with other photos or for another
-    label set."""
+    """Raises Problem where the screening that a key opened is deleted, or was opened with other photos, for another
+    label set, or with the first look alone where now the model is asked, or the other way round."""
     if row.deleted_at is not None:
         raise Problem("deleted", "The screening that this key opened was deleted. Send a new key to open another one.")
-    photos = [photo.sha256 for photo in row.photos]
-    if photos != [upload.sha256 for upload in form.uploads] or row.asked_label_set != form.label_set:
+    alone = row.state == State.DONE and row.attempts == 0  # no model was asked
+    asked = ([photo.sha256 for photo in row.photos], row.asked_label_set, alone)
+    if asked != ([upload.sha256 for upload in form.uploads], form.label_set, form.alone is not None):
         raise Problem("key-reused")

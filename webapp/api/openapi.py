@@ -202,7 +202,7 @@ def _create() -> dict[str, Any]:
         "name": HEADER,
         "in": "header",
         "description": "Makes it safe to send the request again where its answer was lost: the same key with the same "
-        "photos and label set gives the same screening. A new UUID for every screening.",
+        "photos, label_set and first_look gives the same screening. A new UUID for every screening.",
         "schema": {"type": "string", "pattern": KEY_PATTERN},
         "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
     }

@@ -53,8 +53,8 @@ KINDS = {
     "photo-invalid": Kind(422, "A photo cannot be used", "Send another file for the photo that 'photo' counts."),
     "key-reused": Kind(
         422,
-        "The Idempotency-Key was used for other photos or another label set",
-        "Send a new key with every new screening.",
+        "The Idempotency-Key was used for another request",
+        "It came with other photos, another label_set or another first_look. Send a new key with every new screening.",
     ),
     "too-many-requests": Kind(
         429, "Too many requests", "Wait as many seconds as the Retry-After header says, then try again."

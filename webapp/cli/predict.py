@@ -233,7 +233,7 @@ def _jsonl(_: Sequence[str]) -> Writer:
 def _csv(classes: Sequence[str]) -> Writer:
     columns = ["path", "ok", "error", "label_set", "predicted", *(f"p_{code}" for code in classes), "malignant_risk"]
     columns += ["status", "gate_verdict", "gate_reason", "model_name", "model_version"]
-    columns += ["first_look", "first_look_probability", "first_look_agrees"]
+    columns += ["first_look", "first_look_probability", "first_look_agrees", "severity", "severity_source"]
     table = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
     table.writeheader()
 
@@ -259,6 +259,8 @@ def _csv(classes: Sequence[str]) -> Writer:
                 row["first_look"] = look["predicted"]
                 row["first_look_probability"] = look["probabilities"][look["predicted"]]
                 row["first_look_agrees"] = "" if look["agrees"] is None else str(look["agrees"]).lower()
+            if found.severity is not None:
+                row |= {"severity": found.severity["grade"], "severity_source": found.severity["source"]}
         table.writerow(row)
 
     return write

@@ -25,7 +25,7 @@ def compared(look: Mapping[str, Any], status: str, taxonomy: Taxonomy | None) ->
         return _("It names the same class as the model. That does not prove it right: both have only seen the picture.")
     name = class_word(taxonomy, look["predicted"])
     sentence = _("It names another class: %(name)s. The two do not agree.", name=name)
-    if status in ("malignant", "uncertain"):
+    if status in ("malignant", "uncertain", "infectious"):
         further = _("That is no reason to worry less.")
     else:
         further = _("That is one more reason to keep an eye on it, and to ask a doctor when in doubt.")

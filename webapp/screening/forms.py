@@ -15,7 +15,7 @@ from webapp.config import MEGABYTE, PHOTOS_PER_SCREENING, Config
 from webapp.i18n import gettext as _
 from webapp.screening import advice
 from webapp.screening.lifecycle import Upload
-from webapp.screening.questions import Question
+from webapp.screening.questions import Question, gone
 
 # 413: too large; 415: not a kind of file that is read; anything else is 400.
 HTTP_STATUS: dict[ImageFault, int] = {
@@ -50,14 +50,17 @@ class UploadForm(FlaskForm):
     )
 
     def asked(self, offered: Sequence[Question]) -> str | None:
-        """The label set of the chosen question; None, for the default model, where nothing or no such was asked."""
+        """The label set of the chosen question; None, for the default model, where none was chosen."""
         if len(offered) < 2:
             return None
         return next((one.label_set for one in offered if one.label_set == self.label_set.data), None)
 
-    def read(self) -> list[Upload]:
+    def read(self, offered: Sequence[Question]) -> list[Upload]:
         """The decoded photos. Raises UploadRefused with one sentence that says what is wrong and what to do."""
         config: Config = current_app.config["LENS"]
+        chosen = self.label_set.data
+        if chosen and chosen not in {one.label_set for one in offered}:
+            raise UploadRefused(gone())
         files = [file for file in [*(self.photos.data or []), self.camera.data] if _was_sent(file)]
         if not files:
             raise UploadRefused(_("No photo was chosen. Choose one to three photos of the lesion."))

@@ -51,3 +51,8 @@ def questions() -> list[Question]:
             question = Question(taxonomy.name, taxonomy.question, taxonomy.photos, taxonomy.title)
             found.setdefault(taxonomy.question, question)
     return list(found.values())
+
+
+def gone() -> str:
+    """What is said to whoever chose a question before its model went away: no other model answers in its place."""
+    return _("What you chose is not looked at here any more. See what is offered now, then send the photos again.")

@@ -37,9 +37,9 @@ def home() -> ResponseReturnValue:
 @limiter.limit(lambda: current_app.config["LENS"].upload_rate)
 def upload() -> ResponseReturnValue:
     """Decode and keep the photos, commit the row, answer it, and send the visitor to its page."""
-    form = UploadForm()
+    form, offered = UploadForm(), questions()
     try:
-        uploads = form.read()
+        uploads = form.read(offered)
     except UploadRefused as refused:
         return _upload_page(form, refused.sentence), refused.http_status
     screening_id, token = open_screening(
@@ -47,7 +47,7 @@ def upload() -> ResponseReturnValue:
         channel="web",
         language=str(get_locale()),
         consented=bool(form.consent.data),
-        label_set=form.asked(questions()),
+        label_set=form.asked(offered),
     )
     try:
         answer(screening_id)

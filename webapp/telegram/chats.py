@@ -99,8 +99,8 @@ def set_language(chat: int, language: str) -> None:
         session.execute(update(TelegramChat).where(TelegramChat.chat_hash == chat_hash(chat)).values(language=language))
 
 
-def set_label_set(chat: int, label_set: str) -> None:
-    """Remember what a chat, whose person has agreed, wants to have looked at."""
+def set_label_set(chat: int, label_set: str | None) -> None:
+    """Remember what a chat, whose person has agreed, wants to have looked at; None to forget it."""
     with write_transaction() as session:
         session.execute(
             update(TelegramChat).where(TelegramChat.chat_hash == chat_hash(chat)).values(label_set=label_set)

@@ -7,13 +7,16 @@ from io import BytesIO
 import pytest
 from flask import Flask
 from PIL import Image
+from sqlalchemy import update
 
 from ml.bundle import Bundle
 from tests.webapp.telegram.bot_api import BotApi, Sent
 from tests.webapp.telegram.conftest import Bot
 from webapp.api.answers import recommendation
 from webapp.config import Config
+from webapp.database import write_transaction
 from webapp.i18n import percent
+from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow
 
 Rows = Callable[[], Sequence[ScreeningRow]]
@@ -208,3 +211,17 @@ def test_with_several_models_the_bot_asks_what_it_is_about(
     api.wait(6)
     assert [row.asked_label_set for row in rows()] == [tiny_bundle.card.label_set, rash_bundle.card.label_set]
     assert all(row.state == "done" for row in rows())
+
+
+def test_a_topic_whose_model_is_gone_is_answered_by_no_other(
+    app: Flask, bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, rows: Rows
+) -> None:
+    agree()
+    with app.app_context(), write_transaction() as session:
+        session.execute(update(TelegramChat).values(label_set="msid"))
+    api.deliver(api.photo(photo("mel")))
+    assert "not looked at here any more" in api.wait(1)[-1].text
+    assert not rows()
+    api.deliver(api.photo(photo("mel")))
+    api.wait(2)
+    assert [row.asked_label_set for row in rows()] == [None]
