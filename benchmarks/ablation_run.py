@@ -80,11 +80,21 @@ def load_run(folder: Path, config: TrainingConfig, seen: str) -> Finished | None
     if not (folder / RECORD).is_file():
         return None
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    same = TrainingConfig().to_dict() | record["config"] == config.to_dict() and record["pictures"] == seen
+    same = completed(record["config"], TrainingConfig().to_dict()) == config.to_dict() and record["pictures"] == seen
     if not same:
         return None
     faulty = folder / FAULTY_LOGITS
     return Finished(np.load(folder / LOGITS), np.load(faulty) if faulty.is_file() else None, record)
+
+
+def completed(kept: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The settings `kept` with what is missing, at any depth, as in `defaults`."""
+    inner = {
+        name: completed(kept[name], value)
+        for name, value in defaults.items()
+        if isinstance(value, dict) and isinstance(kept.get(name), dict)
+    }
+    return defaults | kept | inner
 
 
 def run_one(row: Row, seed: int, protocol: Protocol, data: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.ablation_figures import halves, interval, summarise
 from benchmarks.ablation_rows import BY_NAME, ROWS, Protocol
-from benchmarks.ablation_run import run_one, subset
+from benchmarks.ablation_run import completed, run_one, subset
 from benchmarks.ablations import main, parse, wanted
 from ml.data.manifest import load_dataset
 from ml.errors import MLError
@@ -55,6 +55,13 @@ def test_finished_runs_are_not_made_again(out: Path, drawn_data: Path) -> None:
     run_one(BY_NAME["focal"], 1, TINY, drawn_data, out)
     assert files == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     assert not list(out.rglob("last.pt"))
+
+
+def test_a_run_from_before_a_setting_counts_as_made_with_its_default() -> None:
+    defaults = {"mixup": 0.0, "augmentation": {"flip": 0.5, "faults": 0.0}, "steps": None}
+    assert completed({"mixup": 0.2, "augmentation": {"flip": 0.0}}, defaults) == {
+        "mixup": 0.2, "augmentation": {"flip": 0.0, "faults": 0.0}, "steps": None,
+    }  # fmt: skip
 
 
 def test_runs_with_other_settings_do_not_count(out: Path, drawn_data: Path) -> None:
