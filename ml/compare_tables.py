@@ -4,12 +4,10 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from ml.compare_figures import FIGURES
+from ml.pages import environment
 
 TITLES = {
     "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "precision": "Precision", "recall": "Recall",
@@ -109,18 +107,15 @@ def as_html(content: Content) -> str:
     """A self-contained page with picture, tables and notes."""
     from ml.compare_picture import draw_comparison
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     picture = draw_comparison(content).decode()
-    return environment.get_template(_TEMPLATE).render(
-        tables={"Quality": quality_table(content), "Cost": cost_table(content)},
-        notes=notes(content),
-        picture=picture[picture.index("<svg") :],
+    return (
+        environment()
+        .get_template(_TEMPLATE)
+        .render(
+            tables={"Quality": quality_table(content), "Cost": cost_table(content)},
+            notes=notes(content),
+            picture=picture[picture.index("<svg") :],
+        )
     )
 
 

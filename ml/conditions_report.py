@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +17,7 @@ from PIL import Image
 from ml.conditions import CONDITIONS, degrade
 from ml.conditions_metrics import tone_sentence
 from ml.files import write_bytes
+from ml.pages import environment
 from ml.report_figures import COLOURS, DASHES, GREY
 
 TEMPLATE = "conditions_report.html.j2"
@@ -40,15 +40,9 @@ def write_conditions_report(out: Path, figures: Mapping[str, Any], shown: Sequen
 
     Raises OSError where a file cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(share=share, share_span=share_span, points=points, points_span=points_span)
-    page = environment.get_template(TEMPLATE).render(
+    templates = environment()
+    templates.filters.update(share=share, share_span=share_span, points=points, points_span=points_span)
+    page = templates.get_template(TEMPLATE).render(
         figures=figures,
         tones=tone_sentence(figures),
         curves={

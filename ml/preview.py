@@ -18,6 +18,7 @@ from ml.errors import DatasetError
 from ml.files import write_bytes
 from ml.images import encode_jpeg, thumbnail
 from ml.labels import load_taxonomy
+from ml.pages import environment
 from ml.preprocess import MAX_SIDE, hair_share, prepared
 from ml.report_sheets import data_uri
 from ml.training.config import TrainingConfig
@@ -209,11 +210,4 @@ def _settings(config: TrainingConfig, dataset: Dataset) -> str:
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("preview.html.j2")
+    return environment().get_template("preview.html.j2")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from ml.errors import DatasetError, InvalidImage
 from ml.files import write_bytes
 from ml.gate_quality import HAIR_HINT
 from ml.images import decode, encode_jpeg, thumbnail
+from ml.pages import environment
 from ml.preprocess import MAX_SIDE, remove_hair
 from ml.report_sheets import data_uri
 
@@ -130,11 +130,4 @@ def _table(figures: HairFigures) -> str:
 
 
 def _page(figures: HairFigures) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("preview_hair.html.j2").render(figures=figures, hint=HAIR_HINT)
+    return environment().get_template("preview_hair.html.j2").render(figures=figures, hint=HAIR_HINT)

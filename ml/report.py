@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from ml.evaluate_gate import Judged
 from ml.evaluate_metrics import SMALL_GROUP
 from ml.files import write_bytes
+from ml.pages import environment
 from ml.predictions import Predictions
 from ml.report_figures import draw_figures, render
 from ml.report_sheets import data_uri, gate_misses, worst_errors
@@ -36,17 +35,11 @@ def write_report(out: Path, figures: Mapping[str, Any], predictions: Predictions
     for stem, (title, figure) in draw_figures(predictions, thresholds).items():
         write_bytes(out / f"{stem}.png", render(figure, "png"))
         pictures[stem] = {"title": title, "source": data_uri(render(figure, "svg"), "image/svg+xml")}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    templates = environment()
+    templates.filters.update(
         figure=shown_figure, percent=shown_percent, span=shown_span, percent_span=shown_percent_span
     )
-    page = environment.get_template(TEMPLATE).render(
+    page = templates.get_template(TEMPLATE).render(
         figures=figures,
         pictures=pictures,
         taxonomy=predictions.taxonomy,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.files import write_bytes
 from ml.images import encode_jpeg, thumbnail
 from ml.labels import Status, Taxonomy
+from ml.pages import environment
 
 if TYPE_CHECKING:
     from ml.screening import Screening
@@ -46,19 +46,13 @@ def write_contact_sheet(file: Path, entries: Sequence[Entry], order: str, taxono
     """Write the page to `file`, in one step. `order` is one of `ORDERS`; by risk the riskiest come first, then what was
     refused, then what could not be read. Raises OSError where it cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment(Path(__file__).parent)
     chosen = sorted(entries, key=_gravest_first) if order == "risk" else list(entries)
     found = [entry.screening.status for entry in entries if entry.screening is not None]
     counts = {status.value: found.count(status) for status in GRAVEST if status in found}
     if failed := sum(entry.screening is None for entry in entries):
         counts["not read"] = failed
-    page = environment.get_template(_TEMPLATE).render(
+    page = templates.get_template(_TEMPLATE).render(
         cards=[_card(entry, taxonomy) for entry in chosen],
         counts=counts,
         by_risk=order == "risk",
