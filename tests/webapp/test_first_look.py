@@ -20,8 +20,10 @@ from webapp.cli.predict import predict_command
 from webapp.config import Config
 from webapp.inference import get_models
 from webapp.models.screening import ScreeningRow
+from webapp.photos import get_photos
 from webapp.screening.first_impressions import compared
-from webapp.screening.lifecycle import erase
+from webapp.screening.lifecycle import Upload as Read
+from webapp.screening.lifecycle import add_photo, answer, erase, open_screening
 
 Upload = Callable[..., TestResponse]
 Photo = Callable[..., bytes]
@@ -98,6 +100,23 @@ def test_what_shows_no_lesion_gets_no_class_while_it_waits(
     assert waiting.status_code == 202
     assert "data-first-look" not in waiting.text
     assert (rows()[0].first_look or {})["predicted"] is None
+
+
+def test_photos_that_come_one_by_one_get_a_first_look_at_all_of_them(
+    app: Flask, first_look: FirstLook, known: bytes, photo: Photo, rows: Rows, config: Config
+) -> None:
+    with app.app_context():
+        number, _token = open_screening([Read.read(known, config)], channel="telegram", language="en", consented=True)
+        alone = rows()[0].first_look
+        assert add_photo(number, Read.read(photo("bcc", 7), config)) == "added"
+        assert rows()[0].first_look is None
+        answer(number)
+        row = rows()[0]
+        kept = [decode(get_photos().open(one.name)) for one in row.photos]
+    told = first_look.tell([first_look.look(one) for one in kept])
+    assert row.first_look is not None
+    assert alone is not None
+    assert row.first_look["probabilities"] == told["probabilities"] != alone["probabilities"]
 
 
 def test_a_first_look_that_fails_costs_nothing(

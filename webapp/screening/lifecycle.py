@@ -100,7 +100,7 @@ def open_screening(
     """Keep the photos and commit a pending row for them; returns its id and the token of its page.
 
     `label_set` is the one that the row is to be answered with, the default model's when None. A first look is taken
-    here, once, and kept with the row; with `alone` that one is the answer, and the row is done. A `token` that is given
+    here and kept with the row; with `alone` that one is the answer, and the row is done. A `token` that is given
     must be as hard to guess as the one made otherwise. Raises OSError where photos cannot be kept, and IntegrityError
     where there is a row with this token already; nothing is left behind then.
     """
@@ -171,6 +171,7 @@ def add_photo(screening_id: int, upload: Upload) -> Literal["added", "full", "la
                 outcome = "added" if new else "full"
             if new:
                 row.photos.append(_photo(len(row.photos) + 1, name, upload))
+                row.first_look = None  # it was taken of fewer photos; answering takes another, of all
     except Exception:
         new = False
         raise
@@ -190,8 +191,7 @@ def answer(screening_id: int) -> None:
 
     Raises Busy when the model is not free in time and BundleError when there is none: the row stays pending then.
     """
-    columns = select(ScreeningRow.asked_label_set, ScreeningRow.first_look).where(ScreeningRow.id == screening_id)
-    asked, looked = db.session.execute(columns).one_or_none() or (None, None)
+    asked = db.session.scalar(select(ScreeningRow.asked_label_set).where(ScreeningRow.id == screening_id))
     db.session.commit()  # no transaction stays open while a model is loaded
     screener = get_screener(asked)
     with get_models().turn():
@@ -201,12 +201,14 @@ def answer(screening_id: int) -> None:
         photos = db.session.scalars(
             select(PhotoRow).where(PhotoRow.screening_id == screening_id).order_by(PhotoRow.position)
         ).all()
+        looked = db.session.scalar(select(ScreeningRow.first_look).where(ScreeningRow.id == screening_id))
         db.session.commit()  # no transaction stays open while the network works
         try:
             started = time.perf_counter()
             pixels = [decode(get_photos().open(photo.name)) for photo in photos]
             decoded = time.perf_counter() - started
             whole, each, evidence = screener.screen(pixels)
+            looked = looked or first_look_at(pixels, asked)
         except BundleError:
             _finish(screening_id, claim, {"claim": None})
             raise
