@@ -6,7 +6,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection
 
-from webapp.models import screening, token, user  # noqa: F401  # the tables join the metadata on import
+from webapp.models import review, screening, second_answer, token, user  # noqa: F401  # the tables join the metadata on import
 from webapp.models.base import Base, UTCDateTime
 
 

@@ -34,6 +34,8 @@ class User(Base):
     locked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Rises with every new password; a session made before it is no longer valid.
     session_version: Mapped[int] = mapped_column(default=1)
+    # Whether the model's answer is hidden from this reviewer until a class is chosen.
+    review_blind: Mapped[bool] = mapped_column(default=False)
 
     # What Flask-Login asks of an account.
     is_authenticated = True

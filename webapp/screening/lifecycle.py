@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from flask import current_app
 from numpy.typing import NDArray
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from ml.errors import BundleError, MLError
 from ml.images import decode
@@ -33,7 +33,9 @@ from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.first_looks import first_look_at
 from webapp.inference import get_models, get_screener
+from webapp.models.review import Review
 from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
+from webapp.models.second_answer import SecondAnswer
 from webapp.photos import get_photos
 
 if TYPE_CHECKING:
@@ -290,6 +292,9 @@ def erase(screening_id: int) -> None:
             .where(PhotoRow.screening_id == screening_id)
             .values(answer=None, heatmap=None, features=None)
         )
+        # That a review was made stays, as in every history that is only added to; what it said does not.
+        session.execute(update(Review).where(Review.screening_id == screening_id).values(label=None, note=None))
+        session.execute(delete(SecondAnswer).where(SecondAnswer.screening_id == screening_id))
     store = get_photos()
     names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
     for name in names:
