@@ -56,6 +56,7 @@ docs: tools
 	@$(python) docs/update_latency.py
 	@$(python) docs/update_first_look.py
 	@$(python) docs/update_comparison.py
+	@$(python) docs/update_reliability.py
 
 pins: tools
 	@.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

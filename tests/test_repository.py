@@ -41,6 +41,7 @@ def tracked_files() -> list[Path]:
         "update_comparison.py",
         "update_latency.py",
         "update_first_look.py",
+        "update_reliability.py",
     ],
 )
 def test_documents_agree_with_the_code(script: str) -> None:

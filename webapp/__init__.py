@@ -98,6 +98,7 @@ def _init_commands(app: Flask) -> None:
         evaluate,
         export,
         gate,
+        photos,
         predict,
         screenings,
         settings,
@@ -120,6 +121,7 @@ def _init_commands(app: Flask) -> None:
         users.users,
         tokens.tokens,
         screenings.screenings,
+        photos.photos,
         telegram.telegram_command,
         settings.settings,
     ):

@@ -1,6 +1,7 @@
 """How the application talks to its database: a SQLite that survives several writers, and write transactions."""
 
 import importlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.orm import scoped_session
 
 from webapp.extensions import db
+
+log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
 # Older releases can corrupt a write-ahead log that several connections write and reset ("WAL-reset bug", sqlite.org).
@@ -29,8 +32,9 @@ def sqlite_module() -> ModuleType:
 def engine_options(url: str) -> dict[str, Any]:
     """Options for `create_engine` that fit the database at `url`."""
     if make_url(url).get_backend_name() != "sqlite":
-        return {"pool_pre_ping": True}
-    return {"module": sqlite_module(), "connect_args": {"timeout": BUSY_SECONDS}}
+        return {"pool_pre_ping": True, "hide_parameters": True}
+    # Parameters stay out of error messages, and so out of logs: they are people's data.
+    return {"module": sqlite_module(), "connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
 
 
 def configure(engine: Engine) -> None:
@@ -42,7 +46,15 @@ def configure(engine: Engine) -> None:
     """
     if engine.dialect.name != "sqlite":
         return
-    journal = "WAL" if sqlite_module().sqlite_version_info >= SAFE_WAL else "DELETE"
+    journal = "WAL"
+    if sqlite_module().sqlite_version_info < SAFE_WAL:
+        journal = "DELETE"
+        log.warning(
+            "SQLite %s is older than %s: there is no write-ahead log, since it could be corrupted by several writers. "
+            "Writing is slower. The package pysqlite3 brings a newer library.",
+            sqlite_module().sqlite_version,
+            ".".join(map(str, SAFE_WAL)),
+        )
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:

@@ -1,5 +1,6 @@
 """The database: migrations both ways, safe journal, writers that wait for each other."""
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,12 +75,22 @@ def test_pragmas(app: Flask) -> None:
 
 
 def test_old_library_means_no_write_ahead_log(
-    config: Config, make_app: Callable[[Config], Flask], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    config: Config, make_app: Callable[[Config], Flask], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     monkeypatch.setattr(database, "SAFE_WAL", (99,))
     app = make_app(replace(config, instance=config.instance / "old"))
+    assert "is older than 99" in caplog.text
     with app.app_context():
         assert db.session.scalar(text("PRAGMA journal_mode")) == "delete"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pysqlite3") is None, reason="there is no wheel of pysqlite3 here")
+def test_the_library_in_use_is_one_without_the_fault(app: Flask) -> None:
+    """The version of the library that the application's own connections run on, as that tells it."""
+    with app.app_context():
+        version = str(db.session.scalar(text("SELECT sqlite_version()")))
+    assert tuple(map(int, version.split("."))) >= (3, 51, 3)
 
 
 def test_writers_wait_for_each_other(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,26 @@ def sweep(app: Flask) -> str:
     result = app.test_cli_runner().invoke(args=["screenings", "sweep"])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def test_photos_are_swept_and_purged(
+    config: Config,
+    make_app: Callable[[Config], Flask],
+    clock: Clock,
+    lesion: Callable[..., NDArray[np.uint8]],
+) -> None:
+    app = make_app(replace(config, photo_retention_days=30))
+    runner = app.test_cli_runner()
+    with app.app_context():
+        open_screening([Upload(lesion(), "0" * 64)], channel="web", language="en", consented=True)
+        named = files(config.photos)
+        get_photos().keep(lesion())
+    for path in files(config.photos):
+        os.utime(path, (clock.time.timestamp(), clock.time.timestamp()))
+    clock.forward(days=29)
+    assert "2 stray files deleted, 0 deletions finished" in runner.invoke(args=["photos", "sweep"]).output
+    assert "0 screenings erased" in runner.invoke(args=["photos", "purge"]).output
+    assert files(config.photos) == named
+    clock.forward(days=2)
+    assert "1 screenings erased" in runner.invoke(args=["photos", "purge"]).output
+    assert files(config.photos) == set()

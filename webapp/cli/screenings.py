@@ -1,9 +1,6 @@
 """`flask screenings`: looking after what was uploaded."""
 
-from datetime import timedelta
-
 import click
-from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy import select
 
@@ -11,12 +8,9 @@ from ml.errors import MLError
 from webapp import clock
 from webapp.extensions import db
 from webapp.inference import Busy
-from webapp.models.screening import PhotoRow, ScreeningRow, State
-from webapp.photos import get_photos
-from webapp.screening.lifecycle import answer, erase
-
-# Photos are on the disk before their row is committed: a younger file may belong to an upload that is under way.
-STRAY_AFTER = timedelta(days=1)
+from webapp.models.screening import ScreeningRow, State
+from webapp.screening.lifecycle import answer
+from webapp.screening.upkeep import delete_strays, erase_expired, finish_erasures
 
 screenings = AppGroup("screenings", help="Look after uploaded photos and their results.")
 
@@ -29,8 +23,8 @@ def sweep() -> None:
     the photo folder must belong to this database alone.
     """
     started = clock.now()
-    erased = _erase_all()
-    strays = _delete_strays()
+    erased = finish_erasures() + erase_expired()
+    strays = delete_strays()
     pending = db.session.scalars(
         select(ScreeningRow.id)
         .where(
@@ -56,25 +50,3 @@ def sweep() -> None:
         raise click.ClickException(
             " ".join(f"{problem} {number} screenings wait for it." for problem, number in problems.items())
         )
-
-
-def _erase_all() -> int:
-    unfinished = select(PhotoRow.screening_id).join(ScreeningRow).where(ScreeningRow.deleted_at.is_not(None))
-    ids = set(db.session.scalars(unfinished))
-    days = current_app.config["LENS"].photo_retention_days
-    if days:
-        limit = clock.now() - timedelta(days=days)
-        expired = select(ScreeningRow.id).where(ScreeningRow.created_at < limit, ScreeningRow.deleted_at.is_(None))
-        ids |= set(db.session.scalars(expired))
-    for screening_id in ids:
-        erase(screening_id)
-    return len(ids)
-
-
-def _delete_strays() -> int:
-    found = list(get_photos().written_before(clock.now() - STRAY_AFTER))
-    named = set(db.session.scalars(select(PhotoRow.name)))  # read after the files, so that no row can be missed
-    strays = [path for name, path in found if name not in named or path.suffix == ".part"]
-    for path in strays:
-        path.unlink(missing_ok=True)
-    return len(strays)

@@ -1,0 +1,91 @@
+"""Write what the benchmarks of reliability measured, in `docs/reliability/*.json`, into docs/reliability.md.
+
+python docs/update_reliability.py            rewrite docs/reliability.md
+python docs/update_reliability.py --check    exit with 1 where it is out of step
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(PROJECT / "docs")]
+
+from update_figures import main  # noqa: E402
+
+MEASURED = PROJECT / "docs" / "reliability"
+NOT_YET = "not measured yet"
+Found = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A target, the command that measures it, how its result is told, and what happens where it is not met."""
+
+    target: str
+    file: str
+    command: str
+    tell: Callable[[Found], str]
+    otherwise: str
+
+
+def kills(found: Found) -> str:
+    """The run of `benchmarks/kill_uploads.py` in words."""
+    done, integrity = found["kills"], ", ".join(found["integrity"])
+    return (
+        f"{sum(done.values())} kills ({done['workers']} of workers, {done['masters']} of the master) "
+        f"in {found['seconds']:,} s, {found['workers']} workers, {found['clients']} clients: "
+        f"{found['acknowledged']:,} acknowledged, {found['acknowledged_lost']} lost, "
+        f"{found['answers_changed']} answers changed, {found['rows_without_photo']} rows without photo, "
+        f"{found['half_photos_served']} of {found['photos_looked_at']:,} photos served in part; "
+        f"{found['strays']} stray files, {found['strays_left']} left by the sweep; integrity check {integrity}"
+    )
+
+
+def writers(found: Found) -> str:
+    """The run of `benchmarks/sqlite_writers.py` in words."""
+    return (
+        f"SQLite {found['sqlite']}, journal {found['journal']}: {found['processes']} processes, "
+        f"{found['transactions']:,} write transactions, {found['per_second']:.0f} a second, "
+        f"95 % within {found['p95_seconds']:.3f} s, longest {found['longest_seconds']:.2f} s, "
+        f"{found['refused']} turned away, {found['lost']} lost; integrity check {', '.join(found['integrity'])}"
+    )
+
+
+ROWS = (
+    Row(
+        "500 `kill -9` during uploads: nothing acknowledged is lost, no row without its photo, no half file served",
+        "kill_uploads.json",
+        "python benchmarks/kill_uploads.py --kills 500 --out docs/reliability/kill_uploads.json",
+        kills,
+        "the client gets no answer and sends again; `Idempotency-Key` keeps the API from doing it twice",
+    ),
+    Row(
+        "SQLite takes four writing processes: none turned away, nothing lost",
+        "sqlite_writers.json",
+        "python benchmarks/sqlite_writers.py --out docs/reliability/sqlite_writers.json",
+        writers,
+        "a writer that waits longer than 30 s is answered 503 with Retry-After",
+    ),
+)
+
+
+def table() -> str:
+    """The rows as a Markdown table."""
+    lines = ["| Target | Command | Result | What happens on failure |", "|---|---|---|---|"]
+    for row in ROWS:
+        path = MEASURED / row.file
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            told = f"**{'passed' if found['passed'] else 'not met'}**: {row.tell(found)}"
+        else:
+            told = NOT_YET
+        lines.append(f"| {row.target} | `{row.command}` | {told} | {row.otherwise} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main({PROJECT / "docs" / "reliability.md": {"measured": table()}}, sys.argv[1:]))
