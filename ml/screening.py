@@ -1,5 +1,6 @@
 """The contract of a result: what a screening says, under the same names everywhere it appears."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -122,6 +123,27 @@ def beside(screening: Screening, kept: Mapping[str, Any] | None) -> Screening:
         return replace(screening, first_look=None)
     agrees = None if kept["predicted"] is None else kept["predicted"] == screening.predicted
     return replace(screening, first_look={**kept, "agrees": agrees})
+
+
+def uncertainty(probabilities: Mapping[str, float] | None) -> float | None:
+    """The entropy of the probabilities by class code over its largest value, log K: 0 is certain, 1 knows nothing.
+
+    None without probabilities, and for fewer than two classes.
+    """
+    if probabilities is None or len(probabilities) < 2:
+        return None
+    entropy = -sum(share * math.log(share) for share in probabilities.values() if share > 0)
+    return min(1.0, max(0.0, entropy / math.log(len(probabilities))))
+
+
+def disagreement(probabilities: Mapping[str, float] | None, others: Mapping[str, float] | None) -> float | None:
+    """The total variation distance of two sets of probabilities by class code: 0 is the same, 1 has nothing in common.
+
+    None where one is missing, or they are about different classes.
+    """
+    if probabilities is None or others is None or set(probabilities) != set(others):
+        return None
+    return min(1.0, sum(abs(share - others[code]) for code, share in probabilities.items()) / 2)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def _init_pages(app: Flask) -> None:
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
     from webapp.admin import case, history, measures  # noqa: F401  # they add their pages to the blueprint
+    from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
     from webapp.model_page import views as model_page
@@ -77,7 +78,11 @@ def _init_pages(app: Flask) -> None:
         app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
-        advice=advice, first_impressions=first_impressions, languages=i18n.LANGUAGES, language=i18n.choose_language
+        advice=advice,
+        admin_pages=admin_pages,
+        first_impressions=first_impressions,
+        languages=i18n.LANGUAGES,
+        language=i18n.choose_language,
     )
     app.jinja_env.filters.update(percent=i18n.percent, number=i18n.number, utc_time=i18n.utc_time)
 

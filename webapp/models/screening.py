@@ -9,7 +9,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ml.images import encode_grey_png
-from ml.screening import Evidence, Screening
+from ml.screening import Evidence, Screening, disagreement, uncertainty
 from webapp.models.base import Base, UTCDateTime
 
 PENDING = text("state = 'pending'")
@@ -24,6 +24,16 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+class CaseStatus(StrEnum):
+    """How far the review of a screening has come: `screenings.review_status`."""
+
+    PENDING = "pending"
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    DISPUTED = "disputed"
+    DISCARDED = "discarded"
+
+
 def token_hash(token: str) -> str:
     """What is stored of a result's token: its SHA-256 in hexadecimal. The token itself exists only in its address."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -33,7 +43,7 @@ class ScreeningRow(Base):
     """One to three photos of one lesion and the answer to them, under the names of `ml.screening.Screening`.
 
     Deleting leaves a tombstone: `deleted_at` is set; the token hash, times, channel, language, label sets and
-    model stay, the rest is null.
+    model stay, the rest is null, and the review is as if there had been none.
     """
 
     __tablename__ = "screenings"
@@ -85,6 +95,16 @@ class ScreeningRow(Base):
     model_version: Mapped[str | None] = mapped_column(String(80))
     seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
+    # What lists are filtered and sorted by. The first three follow from the answer; `review_status` and
+    # `reviewed_class` (a class code that reviewers agree on) from the reviews.
+    uncertainty: Mapped[float | None]
+    disagreement: Mapped[float | None]
+    gate_verdict: Mapped[str | None] = mapped_column(String(20))
+    review_status: Mapped[str] = mapped_column(
+        String(20), default=CaseStatus.PENDING, server_default=CaseStatus.PENDING
+    )
+    reviewed_class: Mapped[str | None] = mapped_column(String(80))
+
     photos: Mapped[list["PhotoRow"]] = relationship(
         back_populates="screening", order_by="PhotoRow.position", cascade="all, delete-orphan", passive_deletes=True
     )
@@ -94,7 +114,15 @@ class ScreeningRow(Base):
         """The column values that hold an answer."""
         values = answer.to_dict()
         model = values.pop("model")
-        return {**values, "model_name": model["name"], "model_version": model["version"]}
+        looked = (answer.first_look or {}).get("probabilities")
+        return {
+            **values,
+            "model_name": model["name"],
+            "model_version": model["version"],
+            "uncertainty": uncertainty(answer.probabilities),
+            "disagreement": disagreement(answer.probabilities, looked),
+            "gate_verdict": answer.gate.verdict,
+        }
 
 
 class PhotoRow(Base):

@@ -2,22 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from webapp.models.review import Review, ReviewStatus
+from webapp.models.screening import CaseStatus as CaseStatus
 from webapp.models.user import Role, User
 
 DECIDED = (ReviewStatus.SUBMITTED, ReviewStatus.DISCARDED)
-
-
-class CaseStatus(StrEnum):
-    """How far the review of a screening has come: `screenings.review_status`."""
-
-    PENDING = "pending"
-    DRAFT = "draft"
-    SUBMITTED = "submitted"
-    DISPUTED = "disputed"
-    DISCARDED = "discarded"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from webapp.extensions import db
 from webapp.first_looks import first_look_at
 from webapp.inference import get_models, get_screener
 from webapp.models.review import Review
-from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
+from webapp.models.screening import CaseStatus, PhotoRow, ScreeningRow, State, token_hash
 from webapp.models.second_answer import SecondAnswer
 from webapp.photos import get_photos
 
@@ -47,7 +47,7 @@ MAX_ATTEMPTS = 3
 # A picture of many megapixels takes several times its size while it is decoded: not every thread may do so at once.
 DECODING = threading.BoundedSemaphore(2)
 # What a tombstone no longer holds.
-ERASED: dict[str, Any] = dict.fromkeys(
+ERASED: dict[str, Any] = {"review_status": CaseStatus.PENDING} | dict.fromkeys(
     (
         "predicted",
         "probabilities",
@@ -60,6 +60,10 @@ ERASED: dict[str, Any] = dict.fromkeys(
         "seconds",
         "sender",
         "reply_to",
+        "uncertainty",
+        "disagreement",
+        "gate_verdict",
+        "reviewed_class",
     )
 )
 
