@@ -17,8 +17,9 @@ from ml.data.cache import decoded
 from ml.data.manifest import Dataset, load_dataset
 from ml.files import write_atomically, write_json
 from ml.labels import load_taxonomy
+from ml.run_folder import LAST, PREVIOUS, forget, has_checkpoint
 from ml.train import make_run
-from ml.training.checkpoint import LAST, load_checkpoint
+from ml.training.checkpoint import load_checkpoint
 from ml.training.config import TrainingConfig
 from ml.training.loop import Run, network_answers, run_epochs
 from ml.transforms.serving import VIEWS, turned
@@ -111,7 +112,7 @@ def run_one(row: Row, seed: int, protocol: Protocol, data: Path, out: Path) -> N
         return
     folder.mkdir(parents=True, exist_ok=True)
     wall, processor = time.monotonic(), time.process_time()
-    resume = (folder / LAST).exists() and load_checkpoint(folder)["config"] == config.to_dict()
+    resume = has_checkpoint(folder) and load_checkpoint(folder)["config"] == config.to_dict()
     run = make_run(config, dataset, taxonomy, folder, resume=resume, progress_bar=False)
     validation = run.validation
     watched = replace(validation, images=validation.images[:WATCHED], labels=validation.labels[:WATCHED])
@@ -136,7 +137,7 @@ def run_one(row: Row, seed: int, protocol: Protocol, data: Path, out: Path) -> N
             "seconds": round(time.monotonic() - wall, 1),
         },
     )
-    (folder / LAST).unlink()
+    forget(folder, (LAST, PREVIOUS))
 
 
 def _logits(run: Run, dataset: Dataset, count: int) -> NDArray[np.float64]:

@@ -42,3 +42,40 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# The last record of a zip archive: 22 bytes, of which the last two are the length of the comment that may follow.
+_ZIP_END, _END_BYTES, _DIGEST_BYTES = b"PK\x05\x06", 22, 64
+
+
+def seal(path: Path) -> None:
+    """Add to a zip archive without a comment (a file of torch is one) the SHA-256 of its content, as its comment.
+
+    Readers of zip archives pass over comments, so the file stays what it is. Raises ValueError for any other file.
+    """
+    with path.open("r+b") as stream:
+        stream.seek(-_END_BYTES, os.SEEK_END)
+        end = stream.read()
+        if not end.startswith(_ZIP_END) or end[-2:] != b"\0\0":
+            raise ValueError("no zip archive without a comment")
+        stream.seek(-2, os.SEEK_END)
+        stream.write(_DIGEST_BYTES.to_bytes(2, "little"))
+        stream.seek(0)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0, os.SEEK_END)
+        stream.write(digest.encode())
+
+
+def sealed(path: Path) -> bool:
+    """Whether a file that was sealed is as it was then; one without a checksum, as older releases wrote, passes."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _END_BYTES))
+        if stream.read().startswith(_ZIP_END):
+            return True
+        digest, left = hashlib.sha256(), size - _DIGEST_BYTES
+        stream.seek(0)
+        while left > 0 and (part := stream.read(min(left, 1 << 20))):
+            digest.update(part)
+            left -= len(part)
+        return stream.read() == digest.hexdigest().encode()

@@ -17,10 +17,13 @@ from ml.data.loader import CACHE_MARGIN, AugmentedImages, default_workers
 from ml.data.looks import looks_of
 from ml.data.manifest import Dataset, ImageRecord, load_dataset
 from ml.errors import TrainingError
+from ml.files import write_json
 from ml.labels import Taxonomy, load_taxonomy
 from ml.networks import Network, batch_norms, count_parameters, set_channels_last
-from ml.training.checkpoint import LAST, check_not_unfinished, resumed_config
+from ml.run_folder import HISTORY, LAST, PREVIOUS, PROGRESS, RESULT, STOP, Watch, forget, has_checkpoint
+from ml.training.checkpoint import check_not_unfinished, resumed_config
 from ml.training.config import TrainingConfig
+from ml.training.failures import told_plainly
 from ml.training.finish import finish
 from ml.training.loop import Run, Split, run_epochs
 from ml.training.negatives import find_negatives
@@ -41,6 +44,7 @@ def new_version() -> str:
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z"
 
 
+@told_plainly()
 def train(
     config: TrainingConfig,
     data: Path,
@@ -55,16 +59,18 @@ def train(
     """Train on the prepared data set in `data` and write a bundle to `bundle_folder` (NAME/VERSION).
 
     `run_folder` takes checkpoint, history and curves; with `resume` a run found there goes on. `stop_after` seconds
-    end the run early, after a whole epoch, with a usable bundle. `negatives` is a folder of pictures of other
-    kinds than the label set is for, for the gate (see ml.training.negatives). Raises TrainingError, DatasetError or
-    BundleError.
+    end the run early, after a whole epoch, with a usable bundle; so does a file `stop` in `run_folder`, at once and
+    with what the whole epochs before have given. `negatives` is a folder of pictures of other kinds than the label set
+    is for, for the gate (see ml.training.negatives). Raises TrainingError, DatasetError or BundleError.
     """
     config.check()
     taxonomy = load_taxonomy(config.label_set)
     if negatives is not None:
         find_negatives(negatives, taxonomy.photos)
     run_folder.mkdir(parents=True, exist_ok=True)
-    resume = resume and (run_folder / LAST).exists()
+    for leftover in run_folder.glob(".*.pt.*"):  # of a run that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+    resume = resume and has_checkpoint(run_folder)
     if resume:
         config = resumed_config(run_folder, config)
     else:
@@ -78,13 +84,20 @@ def train(
     graded = dataset.summary.get("severity", {}).get("disease", config.disease)
     if graded != config.disease:
         raise TrainingError(f"The data grade the severity of '{graded}', not of '{config.disease}'.")
+    forget(run_folder, (RESULT,) if resume else (RESULT, STOP, PROGRESS))
+    watch = Watch(run_folder)
+    watch.tell("preparing", 0)
     run = make_run(config, dataset, taxonomy, run_folder, resume=resume, progress_bar=progress_bar)
-    run.stop_after = stop_after
+    run.stop_after, run.watch = stop_after, watch
     if not resume:
-        (run_folder / LAST).unlink(missing_ok=True)
+        forget(run_folder, (LAST, PREVIOUS, HISTORY))
     outcome = run_epochs(run, resume)
+    forget(run_folder, (STOP,))
+    if outcome.progress.epoch == 0 and outcome.stopped:
+        raise TrainingError("The run was stopped before its first epoch was finished, so there is no model of it.")
     if outcome.progress.epoch == 0:
         raise TrainingError(f"{outcome.failure} No epoch was finished. Lower the learning rates and train again.")
+    watch.tell("finishing", outcome.progress.epoch)
     bundle = finish(
         _for_serving(run, outcome.best, dataset, taxonomy),
         dataset,
@@ -93,6 +106,7 @@ def train(
         bundle_folder,
         negatives,
     )
+    write_json(run_folder / RESULT, {"bundle": f"{bundle.card.name}@{bundle.card.version}"})
     if outcome.failure is not None:
         raise TrainingError(f"{outcome.failure} The run stopped; the best weights before that are in {bundle_folder}.")
     return bundle

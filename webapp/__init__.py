@@ -36,7 +36,7 @@ def create_app(config: Config | None = None) -> Flask:
 def _init_extensions(app: Flask, config: Config) -> None:
     from webapp import database, errors, extensions, first_looks, i18n, inference, photos, responses, sessions
     from webapp.account import views as account
-    from webapp.models import chat  # noqa: F401  # only the bot uses its table, but migrations look at all
+    from webapp.models import chat, training_run  # noqa: F401  # not all use their tables, but migrations look at all
 
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database)
     extensions.db.init_app(app)

@@ -1,5 +1,7 @@
-"""One file that a killed run goes on from."""
+"""The files that a killed run goes on from: the last checkpoint, and the one before it in case that is damaged."""
 
+import logging
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,16 @@ from typing import Any
 import torch
 
 from ml.errors import TrainingError
-from ml.files import write_atomically
+from ml.files import seal, sealed, write_atomically
 from ml.networks import Network
+from ml.run_folder import LAST, PREVIOUS, has_checkpoint
 from ml.training.config import TrainingConfig
+from ml.training.failures import no_space
 from ml.training.history import Row
 from ml.training.optimisation import Schedule, WeightAverage
 
-LAST = "last.pt"
+log = logging.getLogger("lesion_lens.train")
+
 FREE_TO_CHANGE = (
     "weights", "workers", "epochs", "patience", "serving_size", "test_time_views", "operating_points", "packed"
 )  # fmt: skip
@@ -42,8 +47,8 @@ def save_checkpoint(
     best: dict[str, torch.Tensor],
     history: list[Row],
 ) -> None:
-    """Write everything that the next epoch depends on, atomically. Random streams need no saving: each epoch seeds its
-    own from (seed, epoch)."""
+    """Write everything that the next epoch depends on, atomically and with a checksum. Random streams need no saving:
+    each epoch seeds its own from (seed, epoch). The checkpoint before is kept. Raises TrainingError for a full disk."""
     content = {
         "config": config.to_dict(),
         "network": network.state_dict(),
@@ -54,19 +59,41 @@ def save_checkpoint(
         "best": best,
         "history": history,
     }
-    write_atomically(folder / LAST, lambda temporary: torch.save(content, temporary))
+    new = folder / "new.pt"
+    try:
+        write_atomically(new, lambda temporary: _write(content, temporary))
+    except RuntimeError as error:  # how torch tells that a write did not succeed
+        raise no_space() from error
+    # Killed between the two, a run goes on from the one before.
+    if (folder / LAST).exists():
+        os.replace(folder / LAST, folder / PREVIOUS)
+    os.replace(new, folder / LAST)
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    torch.save(content, path)
+    seal(path)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any]:
-    """The last checkpoint, its configuration under today's names. Raises TrainingError where it is damaged."""
-    path = folder / LAST
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        # A setting that came after the checkpoint was written had its default then.
-        content["config"] = TrainingConfig().to_dict() | dict(content["config"])
-        content["progress"] = Progress(**content["progress"])
-    except Exception as error:  # torch raises whatever its unpickler met in a damaged file
-        raise TrainingError(f"The checkpoint {path.name} cannot be read; remove it to start afresh.") from error
+    """The last valid checkpoint, its configuration under today's names. Raises TrainingError where none is."""
+    for name in (LAST, PREVIOUS):
+        if not (folder / name).exists():
+            continue
+        try:
+            return _read(folder / name)
+        except Exception as error:  # torch raises whatever its unpickler met in a damaged file
+            log.warning("The checkpoint %s is damaged (%s).", name, type(error).__name__)
+    raise TrainingError("The checkpoint of this run cannot be read. Start it afresh in another folder.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not sealed(path):
+        raise ValueError("the checksum is another one")
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    # A setting that came after the checkpoint was written had its default then.
+    content["config"] = TrainingConfig().to_dict() | dict(content["config"])
+    content["progress"] = Progress(**content["progress"])
     return content
 
 
@@ -88,7 +115,7 @@ def resumed_config(folder: Path, config: TrainingConfig) -> TrainingConfig:
 
 def check_not_unfinished(folder: Path) -> None:
     """Raises TrainingError where the folder holds a run that a new one would overwrite before its end."""
-    if not (folder / LAST).exists():
+    if not has_checkpoint(folder):
         return
     content = load_checkpoint(folder)
     progress, config = content["progress"], content["config"]

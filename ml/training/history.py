@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ml.files import write_atomically, write_bytes
+from ml.run_folder import HISTORY
 
 COLUMNS = (
     "epoch",
@@ -27,7 +28,7 @@ def write_history(folder: Path, rows: list[Row]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: f"{row[name]:.6g}" for name in COLUMNS} for row in rows)
-    write_bytes(folder / "history.csv", text.getvalue().encode())
+    write_bytes(folder / HISTORY, text.getvalue().encode())
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]

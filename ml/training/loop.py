@@ -19,6 +19,7 @@ from ml import metrics
 from ml.data.loader import AugmentedImages, EpochSampler, balancing_weights, training_loader
 from ml.errors import TrainingError
 from ml.networks import Network
+from ml.run_folder import Watch
 from ml.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from ml.training.config import TrainingConfig
 from ml.training.history import Row, write_history
@@ -32,6 +33,10 @@ log = logging.getLogger("lesion_lens.train")
 
 class NotFiniteError(TrainingError):
     """The loss became infinite or not a number."""
+
+
+class StopAsked(Exception):
+    """Somebody asked the run to end (see ml.run_folder.STOP)."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +63,25 @@ class Run:
     workers: int
     teacher: Teacher | None = None
     progress_bar: bool = True
+    watch: Watch | None = None
+    """Where the run tells how far it is and hears that it shall end; None for one that nobody watches."""
     stop_after: float = math.inf
     """Seconds after which the run stops at the end of an epoch, to be resumed later."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The best weights, where the run stands, and why it stopped early if its loss was no longer finite."""
+    """The best weights, where the run stands, why it stopped early if its loss was no longer finite, and whether
+    somebody asked for its end."""
 
     best: dict[str, Tensor]
     progress: Progress
     failure: str | None
+    stopped: bool = False
 
 
 def run_epochs(run: Run, resume: bool) -> Outcome:
-    """Train until the last epoch, early stopping, the time limit, or a loss that is not finite."""
+    """Train until the last epoch, early stopping, the time limit, a loss that is not finite, or being asked to stop."""
     config, started = run.config, time.monotonic()
     weights = balancing_weights(run.training.labels, run.classes) if config.balanced_sampling else None
     sampler = EpochSampler(len(run.training), config.seed, weights)
@@ -91,7 +100,7 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
             average.steps = content["average"]["steps"]
         progress, best, rows = content["progress"], content["best"], content["history"]
         log.info("Going on after epoch %d.", progress.epoch)
-    before, failure = progress.seconds, None
+    before, failure, stopped = progress.seconds, None, False
     while progress.epoch < config.epochs and progress.stale_epochs < config.patience:
         epoch_started = time.monotonic()
         sampler.epoch = progress.epoch
@@ -102,6 +111,10 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
         except NotFiniteError as error:
             failure = str(error)
             log.error("%s The run stops; the best weights so far are kept.", failure)
+            break
+        except StopAsked:
+            stopped = True
+            log.info("Asked to stop; %d whole epochs count.", progress.epoch)
             break
         figure = row["validation_balanced_accuracy"]
         schedule.epoch_ended(figure)
@@ -127,7 +140,7 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
         if time.monotonic() - started > run.stop_after:
             log.info("The time limit is reached after epoch %d; --resume goes on from here.", progress.epoch)
             break
-    return Outcome(best, progress, failure)
+    return Outcome(best, progress, failure, stopped)
 
 
 def _train_epoch(
@@ -147,6 +160,10 @@ def _train_epoch(
     total, factor = 0.0, 0.0
     bar = tqdm(loader, desc=f"epoch {epoch + 1}/{run.config.epochs}", disable=not run.progress_bar, leave=False)
     for step, (images, labels) in enumerate(bar):
+        if run.watch is not None:
+            run.watch.tell("training", epoch + 1, step, len(loader))
+            if run.watch.stop_asked():
+                raise StopAsked
         factor = schedule.at(epoch * len(loader) + step)
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * factor
