@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ml.bundle import CASES, CHECKSUMS, Bundle, member_prefix
 from ml.calibration import softmax
-from ml.data.manifest import SUMMARY, Dataset, ImageRecord, load_dataset, read_image
+from ml.data.manifest import PROMOTION, SUMMARY, Dataset, ImageRecord, load_dataset, read_image
 from ml.errors import DatasetError
 from ml.evaluate_gate import Judged, gate_figures, judge_pictures
 from ml.evaluate_metrics import measure
@@ -204,17 +204,17 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
     """
     members = [entry for member in bundle.card.members for entry in (member, *member.get("lineage", ()))]
     trained_on, asked = bundle.card.data, dataset.fingerprint()
-    for earlier in (*bundle.card.lineage, *members):
-        data = earlier["data"]
+    parts = [trained_on, *(entry["data"] for entry in (*bundle.card.lineage, *members))]
+    if all(_held_out(data, asked, split) for data in parts):
+        return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}
+    for data in parts:
         if data.get("split_digests") != trained_on.get("split_digests"):
             if data.get("source_hashes") and data["source_hashes"] == asked.get("source_hashes"):
                 message = "Part of the model was trained on another split of this source, which shares images with it."
                 return {"verdict": "overlap", "message": message}
             message = "Not known: part of the model was trained on other data."
             return {"verdict": "unknown", "message": message}
-    if trained_on.get("split_digests") == asked["split_digests"]:
-        if split == "test":
-            return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}
+    if trained_on.get("split_digests") == asked["split_digests"] and split in ("train", "val"):
         use = "trained on these very images" if split == "train" else "chosen and calibrated on these very images"
         return {"verdict": "overlap", "message": f"The model was {use}; use the test split for figures that count."}
     if trained_on.get("source_hashes") and trained_on["source_hashes"] == asked.get("source_hashes"):
@@ -222,6 +222,14 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
         return {"verdict": "overlap", "message": message}
     message = "Not known: the model was trained on another preparation of data, and its card cannot tell."
     return {"verdict": "unknown", "message": message}
+
+
+def _held_out(trained_on: Mapping[str, Any], asked: Mapping[str, Any], split: str) -> bool:
+    """Whether a preparation kept exactly the images that are asked about out of training and tuning."""
+    if split == PROMOTION:
+        return trained_on.get("promotion_digest", "") == asked.get("promotion_digest")
+    kept = trained_on.get("split_digests", {}).get("test", "")
+    return split == "test" and kept == asked["split_digests"]["test"] and bool(kept)
 
 
 def _shown_path(path: Path, folder: Path) -> str:

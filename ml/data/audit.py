@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ml import images
 from ml.data.duplicates import find_near_duplicates, fingerprint
 from ml.data.listing import SPLIT_NAMES, walk_images
-from ml.data.manifest import MANIFEST, SPLITS, load_manifest
+from ml.data.manifest import MANIFEST, PARTS, PROMOTION, SPLITS, load_manifest
 from ml.data.sources_folders import read_groups
 from ml.errors import DatasetError, InvalidImage
 
@@ -177,7 +177,8 @@ def _balance(items: Sequence[_Item]) -> dict[str, dict[str, int]]:
     balance = {}
     for position, fold in enumerate(_folds(items)):
         counts = Counter((item.parts[position], item.label) for item in items)
-        for split in SPLITS:
+        present = {item.parts[position] for item in items}
+        for split in [part for part in PARTS if part != PROMOTION or part in present]:
             name = split if fold is None else f"fold {fold} {split}"
             balance[name] = {label: counts[split, label] for label in labels}
     return balance

@@ -22,6 +22,10 @@ from ml.files import write_bytes, write_json
 from ml.images import decode
 
 SPLITS = ("train", "val", "test")
+PROMOTION = "promotion"
+"""A split beside the others, which a dataset need not have: nothing learns from it, nothing is tuned or reported on it.
+It decides one thing, whether a model may take another's place (see ml.promotion)."""
+PARTS = (*SPLITS, PROMOTION)
 MANIFEST = "manifest.csv"
 SUMMARY = "summary.json"
 LAYOUTS = ("folders",)  # beside the manifest: dataset/<split>/<class>/
@@ -80,8 +84,8 @@ class Dataset:
 
     def split(self, name: str) -> tuple[ImageRecord, ...]:
         """The records of one split, in manifest order. Raises DatasetError for a name that is not a split."""
-        if name not in SPLITS:
-            raise DatasetError(f"There is no split '{name}'; the splits are {', '.join(SPLITS)}.")
+        if name not in PARTS:
+            raise DatasetError(f"There is no split '{name}'; the splits are {', '.join(PARTS)}.")
         return tuple(record for record in self.records if record.split == name)
 
     @property
@@ -103,14 +107,16 @@ class Dataset:
     def fingerprint(self) -> dict[str, Any]:
         """What a model's card keeps of the data: the summary without its long list, and a digest of each split.
 
-        Equal digests mean the same images; paths play no part.
+        Equal digests mean the same images; paths play no part. `promotion_digest` is there where the split is.
         """
-        digests = {
-            name: hashlib.sha256("".join(sorted(r.sha256 for r in self.split(name))).encode()).hexdigest()
-            for name in SPLITS
-        }
+        digests = {name: self.digest(name) for name in SPLITS}
         short = {key: value for key, value in self.summary.items() if key != "left_out"}
-        return {**short, "split_digests": digests}
+        promotion = {"promotion_digest": self.digest(PROMOTION)} if self.split(PROMOTION) else {}
+        return {**short, "split_digests": digests, **promotion}
+
+    def digest(self, name: str) -> str:
+        """SHA-256 that stands for the images of a split, in hexadecimal."""
+        return hashlib.sha256("".join(sorted(record.sha256 for record in self.split(name))).encode()).hexdigest()
 
 
 def load_dataset(folder: Path, fold: int | None = None) -> Dataset:
@@ -222,9 +228,10 @@ def _parse_row(
     if text["label"] not in classes:
         raise DatasetError(f"{where}: '{text['label']}' is not one of the classes {', '.join(classes)}.")
     parts = tuple("" if part == _NO_PART else part for part in text["folds"].split())
-    wrong = [part for part in (parts or (text["split"],)) if part not in (*SPLITS, *([""] if parts else []))]
+    known = (*SPLITS, "") if parts else PARTS
+    wrong = [part for part in (parts or (text["split"],)) if part not in known]
     if wrong:
-        raise DatasetError(f"{where}: '{wrong[0]}' is not a split; expected {', '.join(SPLITS)}.")
+        raise DatasetError(f"{where}: '{wrong[0]}' is not a split; expected {', '.join(known).rstrip(', ')}.")
     try:
         width, height = int(text["width"] or 0), int(text["height"] or 0)
         age = float(text["age"]) if text["age"] else None

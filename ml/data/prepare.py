@@ -1,15 +1,16 @@
 """From sources to a prepared dataset: check every picture, join near-duplicates, split by lesion, write it down."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ml.data.check import Checked, check_images, drop_conflicts, group_images
 from ml.data.folds import Parts, admit_augmented, draw_folds, given_folds
 from ml.data.layout import lay_out, place_of, unpack
 from ml.data.listing import LeftOut
-from ml.data.manifest import LAYOUTS, SPLITS, Dataset, ImageRecord, load_manifest, write_dataset
+from ml.data.manifest import LAYOUTS, PROMOTION, SPLITS, Dataset, ImageRecord, load_manifest, write_dataset
 from ml.data.sources import SourceFolder, read_sources
-from ml.data.split import FRACTIONS, split_groups
+from ml.data.split import FRACTIONS, split_groups, take_groups
 from ml.data.summary import divided, summarise
 from ml.errors import DatasetError
 from ml.labels import Taxonomy, load_taxonomy
@@ -26,6 +27,7 @@ def prepare(
     label_set: str = "ham10000",
     seed: int = 0,
     fractions: Mapping[str, float] = FRACTIONS,
+    promotion: float = 0.0,
     folds: int | None = None,
     layout: str | None = None,
     group_column: str | None = None,
@@ -36,8 +38,10 @@ def prepare(
     Unusable rows and pictures are set aside and listed under `left_out` of the summary. A source that comes split keeps
     its split, except that pictures of a lesion which is also in test (or, after that, in val) are taken out of the
     others; a split that it lacks is taken from its training pictures. A source that comes in folds keeps those in the
-    same way. `folds` makes that many instead of one split, whatever split the source has. `layout="folders"` also lays
-    the pictures out as `out/dataset/<split>/<class>/`, and the manifest then points there.
+    same way. `folds` makes that many instead of one split, whatever split the source has. `promotion` is the share of
+    all pictures that go to the split of this name instead of train; the other splits are the same without it, and a
+    dataset in folds has none. `layout="folders"` also lays the pictures out as `out/dataset/<split>/<class>/`, and the
+    manifest then points there.
 
     Raises DatasetError where the source cannot be read, a class has no image, or a class cannot be split.
     """
@@ -63,11 +67,13 @@ def prepare(
         records, refused = _in_folds(checked, groups, seed, fractions, folds, progress)
     else:
         records, refused = _split_once(originals, groups, seed, fractions)
+        records = _with_promotion(records, promotion, seed)
     _require_classes_everywhere(taxonomy, records)
     summary = summarise(taxonomy, source.tables, records, left_out + conflicting + refused)
     summary |= {
         "seed": seed,
         "fractions": dict(fractions),
+        **({"promotion_share": promotion} if any(record.split == PROMOTION for record in records) else {}),
         "source_format": "+".join(entry.format for entry in sources),
         "split_from_source": given or (folds is None and any(item.image.split for item in originals)),
         "near_duplicate_pairs": pairs,
@@ -85,7 +91,22 @@ def _split_once(
 ) -> tuple[list[ImageRecord], list[LeftOut]]:
     splits, left_out = _assign(checked, groups, seed, fractions)
     rows = zip(checked, groups, splits, strict=True)
-    return [_record(item, group, split) for item, group, split in rows if split], left_out
+    return [record_of(item, group, split) for item, group, split in rows if split], left_out
+
+
+def _with_promotion(records: Sequence[ImageRecord], share: float, seed: int) -> list[ImageRecord]:
+    """The records with `share` of all of them, lesion by lesion and class by class, moved from train to promotion."""
+    training = [position for position, record in enumerate(records) if record.split == "train"]
+    if not 0 <= share * len(records) < len(training):
+        raise DatasetError("The share for promotion must be smaller than the share of train, which it is taken from.")
+    moved = list(records)
+    if share:
+        labels, groups = [records[i].label for i in training], [records[i].group for i in training]
+        taken = take_groups(labels, groups, share * len(records) / len(training), seed)
+        for position, out in zip(training, taken, strict=True):
+            if out:
+                moved[position] = replace(records[position], split=PROMOTION)
+    return moved
 
 
 def _in_folds(
@@ -110,7 +131,7 @@ def _in_folds(
         *zip(originals, groups, parts, strict=True),
         *((item, group, item.image.folds) for item, group in admitted),
     ]
-    return [_record(item, group, "", row) for item, group, row in rows if any(row)], left_out + refused
+    return [record_of(item, group, "", row) for item, group, row in rows if any(row)], left_out + refused
 
 
 def _assign(
@@ -159,7 +180,8 @@ def _require_classes_everywhere(taxonomy: Taxonomy, records: Sequence[ImageRecor
             _require_classes(taxonomy, [record.label for record in parts[split]], f" in the {split} split{where}")
 
 
-def _record(item: Checked, group: str, split: str, folds: Parts = ()) -> ImageRecord:
+def record_of(item: Checked, group: str, split: str, folds: Parts = ()) -> ImageRecord:
+    """The manifest's row of a checked picture."""
     image = item.image
     return ImageRecord(
         path=place_of(image),

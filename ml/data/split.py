@@ -32,6 +32,30 @@ def assign_groups(labels: Sequence[str], groups: Sequence[str], wanted: Mapping[
 
     As `split_groups`, for parts of any name. Raises DatasetError where a class has fewer groups than there are parts.
     """
+    members, strata = _strata(labels, groups)
+    assigned: dict[str, str] = {}
+    for label in sorted(strata):
+        assigned |= _split_stratum(label, strata[label], members, wanted, seed)
+    return [assigned[group] for group in groups]
+
+
+def take_groups(labels: Sequence[str], groups: Sequence[str], share: float, seed: int) -> list[bool]:
+    """Whether each image, [N], is taken out: about `share` of every class, whole groups, and never a class's last.
+
+    A class that has one group gives none.
+    """
+    members, strata = _strata(labels, groups)
+    wanted = {"left": 1 - share, "taken": share}
+    taken: set[str] = set()
+    for label, found in strata.items():
+        if len(found) > 1:
+            parts = _split_stratum(label, found, members, wanted, seed)
+            taken |= {group for group, part in parts.items() if part == "taken"}
+    return [group in taken for group in groups]
+
+
+def _strata(labels: Sequence[str], groups: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The labels inside each group, and the groups of each class."""
     members: dict[str, list[str]] = defaultdict(list)
     for label, group in zip(labels, groups, strict=True):
         members[group].append(label)
@@ -41,10 +65,7 @@ def assign_groups(labels: Sequence[str], groups: Sequence[str], wanted: Mapping[
         counts = Counter(inside)
         # A group of several classes counts for its commonest one; on a tie for the one that is rarer overall.
         strata[min(counts, key=lambda label: (-counts[label], totals[label], label))].append(group)
-    assigned: dict[str, str] = {}
-    for label in sorted(strata):
-        assigned |= _split_stratum(label, strata[label], members, wanted, seed)
-    return [assigned[group] for group in groups]
+    return members, strata
 
 
 def _split_stratum(

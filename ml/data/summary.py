@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ml.data.listing import LeftOut
-from ml.data.manifest import SPLITS, ImageRecord
+from ml.data.manifest import PROMOTION, SPLITS, ImageRecord
 from ml.labels import Taxonomy
 
 LISTED = 1000
@@ -28,7 +28,7 @@ def summarise(
     return {
         "label_set": taxonomy.name,
         "classes": list(taxonomy.codes),
-        "total": _tally(taxonomy, records),
+        "total": tally(taxonomy, records),
         **_splits(taxonomy, records),
         "source_hashes": {"tables": dict(tables), "images": digest},
         "left_out_per_reason": dict(counted.most_common()),
@@ -54,7 +54,10 @@ def divided(records: Sequence[ImageRecord]) -> list[dict[str, list[ImageRecord]]
 
 
 def _splits(taxonomy: Taxonomy, records: Sequence[ImageRecord]) -> dict[str, Any]:
-    tallies = [{name: _tally(taxonomy, found.get(name, [])) for name in SPLITS} for found in divided(records)]
+    tallies = [
+        {name: tally(taxonomy, found.get(name, [])) for name in (*SPLITS, *([PROMOTION] if PROMOTION in found else []))}
+        for found in divided(records)
+    ]
     if not records or not records[0].folds:
         return {"splits": tallies[0]}
     tested = Counter(record.folds.count("test") for record in records if not record.augmented_from)
@@ -65,7 +68,8 @@ def _splits(taxonomy: Taxonomy, records: Sequence[ImageRecord]) -> dict[str, Any
     }
 
 
-def _tally(taxonomy: Taxonomy, rows: Sequence[ImageRecord]) -> dict[str, Any]:
+def tally(taxonomy: Taxonomy, rows: Sequence[ImageRecord]) -> dict[str, Any]:
+    """Images, lesions and groups of some records, and how many of each class."""
     per_class = Counter(record.label for record in rows)
     lesions = {code: len({row.lesion_id for row in rows if row.label == code}) for code in taxonomy.codes}
     augmented = sum(bool(record.augmented_from) for record in rows)

@@ -158,6 +158,26 @@ def test_the_test_split_decides_nothing(baseline: Bundle, drawn_data: Path, tmp_
     assert baseline.card.data["split_digests"]["test"] != wrecked.card.data["split_digests"]["test"]
 
 
+def test_the_promotion_split_decides_nothing(drawn_data: Path, tmp_path: Path) -> None:
+    """With every picture of the promotion split gone and its labels dealt out anew, the same model comes out."""
+
+    def hold_out(records: list[ImageRecord]) -> list[ImageRecord]:
+        held = {record.group for record in records if record.split == "train" and record.label in ("mel", "nv")}
+        chosen = sorted(held)[::3]
+        return [replace(record, split="promotion") if record.group in chosen else record for record in records]
+
+    def wreck(records: list[ImageRecord]) -> list[ImageRecord]:
+        return [
+            replace(record, path=tmp_path / "gone.jpg", sha256="0" * 64) if record.split == "promotion" else record
+            for record in relabelled("promotion")(hold_out(records))
+        ]
+
+    sound = run(SHORT, rewritten(drawn_data, tmp_path / "data", hold_out), tmp_path / "one")
+    wrecked = run(SHORT, rewritten(drawn_data, tmp_path / "wrecked", wreck), tmp_path / "other")
+    assert_same_model(sound, wrecked)
+    assert sound.card.data["promotion_digest"] != wrecked.card.data["promotion_digest"]
+
+
 def test_the_validation_split_decides(baseline: Bundle, drawn_data: Path, tmp_path: Path) -> None:
     other = run(SHORT, rewritten(drawn_data, tmp_path / "data", relabelled("val")), tmp_path)
     before, after = choices(baseline), choices(other)

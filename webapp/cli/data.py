@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask.cli import with_appcontext
 
-from ml.data.manifest import LAYOUTS, MANIFEST, SPLITS, Dataset
+from ml.data.manifest import LAYOUTS, MANIFEST, PARTS, PROMOTION, SPLITS, Dataset
 from ml.data.sources import FORMATS, SourceFolder
 from ml.errors import MLError
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
@@ -18,6 +18,7 @@ from webapp.cli.preview import preview_command
 if TYPE_CHECKING:
     from ml.data.audit import Audit
 
+PROMOTION_SHARE = 10.0  # percent
 _SHOWN = 10  # findings listed in a table; JSON has them all
 
 
@@ -58,6 +59,9 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--seed", default=0, show_default=True, help="Draws the split; the same seed gives the same split.")
 @click.option("--split", "fractions", default="70,15,15", show_default=True, callback=_parse_split,
               help="Shares of train, val and test.")  # fmt: skip
+@click.option("--promotion", type=click.FloatRange(0, 90),
+              help="Percent of all pictures, taken from train, for the split that decides on promotions. 10 when left "
+              "out; 0 for none.")  # fmt: skip
 @click.option("--folds", type=click.IntRange(2), help="Make this many folds instead of one split.")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="Also lay out dataset/<split>/<class>/.")
 @click.option("--group-column", help="For 'folders': the column of manifest.csv or groups.csv that groups pictures.")
@@ -69,11 +73,12 @@ def prepare_command(
     label_set: str,
     seed: int,
     fractions: dict[str, float],
+    promotion: float | None,
     folds: int | None,
     layout: str | None,
     group_column: str | None,
 ) -> None:
-    """Check every picture, join near-duplicates, and split by lesion into train, val and test.
+    """Check every picture, join near-duplicates, and split by lesion into train, val, test and promotion.
 
     Several sources become one dataset; pictures that they share stay on one side of the split.
     """
@@ -83,6 +88,8 @@ def prepare_command(
         raise click.UsageError(
             f"{len(sources)} --source and {len(formats)} --format: give one format with each source."
         )
+    if folds and promotion:
+        raise click.UsageError("Folds have no promotion split; leave out --promotion.")
     first, *more = [SourceFolder(folder, name) for folder, name in zip(sources, formats, strict=True)]
     try:
         dataset = prepare(
@@ -93,6 +100,7 @@ def prepare_command(
             label_set=known_label_set(label_set),
             seed=seed,
             fractions=fractions,
+            promotion=(PROMOTION_SHARE if promotion is None else promotion) / 100,
             folds=folds,
             layout=layout,
             group_column=group_column,
@@ -101,6 +109,42 @@ def prepare_command(
     except MLError as error:
         raise click.ClickException(str(error)) from None
     _print_summary(dataset)
+
+
+@data_cli.command("promotion-set")
+@click.argument("source", type=_folder)
+@click.option("--format", "source_format", required=True, type=click.Choice(FORMATS), help="How SOURCE is laid out.")
+@click.option("--data", required=True, type=_folder,
+              help="The prepared dataset that gets the split; a folder that is not there yet becomes one.")  # fmt: skip
+@click.option("--label-set", default="ham10000", show_default=True, help=LABEL_SET_HELP)
+@click.option("--group-column", help="For 'folders': the column of manifest.csv or groups.csv that groups pictures.")
+@with_appcontext
+def promotion_set_command(
+    source: Path, source_format: str, data: Path, label_set: str, group_column: str | None
+) -> None:
+    """Give data that were prepared without a promotion split one, from SOURCE.
+
+    In SOURCE are pictures that nothing has learnt from yet, with their labels: reviewed cases (`flask data
+    export-reviewed`) or another collection. What shows the same lesion as a picture of the prepared data, or looks like
+    one, is left out. The split cannot be changed afterwards.
+    """
+    from ml.data.promotion_set import add_promotion_set
+
+    try:
+        dataset = add_promotion_set(
+            data,
+            SourceFolder(source, source_format),
+            label_set=known_label_set(label_set),
+            group_column=group_column,
+            progress=sys.stderr.isatty(),
+        )
+    except MLError as error:
+        raise click.ClickException(str(error)) from None
+    found = dataset.summary["splits"][PROMOTION]
+    _print_counts({PROMOTION: found["images_per_class"]})
+    click.echo(f"Promotion split: {found['images']} images of {found['lesions']} lesions, {dataset.folder / MANIFEST}")
+    for reason, count in dataset.summary["promotion"]["left_out_per_reason"].items():
+        click.echo(f"Left out: {count} ({reason}).")
 
 
 @data_cli.command("audit")
@@ -156,7 +200,8 @@ def _print_summary(dataset: Dataset) -> None:
     if dataset.folds:
         _print_folds(summary)
     else:
-        _print_counts({name: summary["splits"][name]["images_per_class"] for name in SPLITS})
+        splits = summary["splits"]
+        _print_counts({name: splits[name]["images_per_class"] for name in PARTS if name in splits})
     pairs, total = summary["near_duplicate_pairs"], summary["total"]
     click.echo(f"Images {total['images']}, lesions {total['lesions']}, groups kept together {total['groups']}.")
     click.echo(f"Near-duplicate pairs {pairs['all']}, of these across lesions {pairs['across_lesions']}.")
