@@ -96,6 +96,7 @@ def _init_pages(app: Flask) -> None:
 
 def _init_commands(app: Flask) -> None:
     from webapp.cli import (
+        audit,
         compare,
         conditions,
         data,
@@ -125,6 +126,7 @@ def _init_commands(app: Flask) -> None:
         predict.predict_command,
         users.users,
         tokens.tokens,
+        audit.audit,
         screenings.screenings,
         photos.photos,
         telegram.telegram_command,

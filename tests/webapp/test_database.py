@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
@@ -18,6 +19,7 @@ from webapp import create_app, database
 from webapp.config import PROJECT_FOLDER, Config
 from webapp.database import write_transaction
 from webapp.extensions import db
+from webapp.models.base import Base
 from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.models.user import User
 
@@ -32,17 +34,15 @@ def test_migrations_up_and_down_on_a_filled_database(config: Config) -> None:
     with app.app_context():
         upgrade()
         tables = set(inspect(db.engine).get_table_names())
-        assert tables == {
-            "alembic_version", "api_tokens", "photos", "reviews", "screenings", "second_answers", "telegram_chats",
-            "users",
-        }  # fmt: skip
+        assert tables == {"alembic_version", *Base.metadata.tables}
         with write_transaction() as session:
             filled = row(1)
             filled.photos = [PhotoRow(position=1, name="0" * 32, sha256="0" * 64, width=1, height=1)]
             session.add(filled)
         kept = "SELECT count(*) FROM photos JOIN screenings ON screenings.id = photos.screening_id"
-        for revision in ("0006", "0005", "0004", "0003", "0002", "0001"):  # a step loses its own columns, and no photo
-            downgrade(revision=revision)
+        steps = ScriptDirectory(str(PROJECT_FOLDER / "migrations")).walk_revisions()
+        for step in list(steps)[1:]:  # each step down loses its own columns, and no photo
+            downgrade(revision=step.revision)
             assert db.session.scalar(text(kept)) == 1
             db.session.commit()
         downgrade(revision="base")

@@ -7,7 +7,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
 
-from webapp import clock
+from webapp import audit, clock
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db
@@ -48,12 +48,14 @@ def authenticate(name: str, password: str, config: Config) -> User | None:
             if user.failed_logins >= config.login_failures:
                 user.failed_logins = 0
                 user.locked_until = now + timedelta(minutes=config.login_lock_minutes)
+                audit.record_as(audit.NOBODY, "user.lock", f"user:{user.id}", minutes=config.login_lock_minutes)
             return None
         user.failed_logins = 0
         user.locked_until = None
         user.last_login_at = now
         if _hasher.check_needs_rehash(known):
             user.password_hash = hash_password(password)
+        audit.record_as(user.name, "session.begin", f"user:{user.id}")
     return user
 
 

@@ -6,17 +6,20 @@ from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from ml.labels import Taxonomy, find_taxonomy
+from webapp.account.access import requires
 from webapp.admin import measures, similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
 from webapp.extensions import db
 from webapp.inference import Reference, get_models
 from webapp.models.screening import PhotoRow, ScreeningRow
+from webapp.models.user import Role
 from webapp.photos import get_photos
 from webapp.responses import heatmap_jpeg, jpeg
 
 
 @blueprint.get("/screenings/<int(max=9223372036854775807):screening_id>")
+@requires(Role.VIEWER)
 def case(screening_id: int) -> ResponseReturnValue:
     """The page of one screening."""
     row = db.session.get(ScreeningRow, screening_id)
@@ -70,12 +73,14 @@ def _similar(row: ScreeningRow, reference: Reference | None, taxonomy: Taxonomy 
 
 
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>")
+@requires(Role.VIEWER)
 def photo(photo_id: int) -> ResponseReturnValue:
     """A kept photo, or its thumbnail with `?size=small`."""
     return jpeg(get_photos(), _find_photo(photo_id).name, small=request.args.get("size") == "small")
 
 
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>/heatmap")
+@requires(Role.VIEWER)
 def heatmap(photo_id: int) -> ResponseReturnValue:
     """A photo with the regions coloured that raised the score of the class it was given."""
     return heatmap_jpeg(get_photos(), _find_photo(photo_id))

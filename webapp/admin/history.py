@@ -5,20 +5,24 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from ml.labels import readable_taxonomies
+from webapp.account.access import requires
 from webapp.admin import words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.query import STATUSES, Filters, read_page
 from webapp.extensions import db
 from webapp.models.screening import ScreeningRow
+from webapp.models.user import Role
 
 
 @blueprint.get("/")
+@requires(Role.VIEWER)
 def home() -> ResponseReturnValue:
     """The admin pages begin with the history."""
     return redirect(url_for("admin.history"), 303)
 
 
 @blueprint.get("/history")
+@requires(Role.VIEWER)
 def history() -> ResponseReturnValue:
     """One page of the history, narrowed by the filters in the query string."""
     filters = Filters.from_args(request.args)

@@ -7,11 +7,13 @@ from flask import Response, abort
 from flask.typing import ResponseReturnValue
 
 from ml.images import decode, encode_jpeg
+from webapp.account.access import requires
 from webapp.admin.blueprint import blueprint
 from webapp.extensions import db
 from webapp.first_looks import get_first_look
 from webapp.i18n import gettext as _
 from webapp.models.screening import PhotoRow, ScreeningRow
+from webapp.models.user import Role
 from webapp.photos import get_photos
 from webapp.responses import shown
 
@@ -71,6 +73,7 @@ def measures_of(row: ScreeningRow) -> list[Measures]:
 
 
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>/measures")
+@requires(Role.VIEWER)
 def measures_picture(photo_id: int) -> ResponseReturnValue:
     """A photo with outline, axes and diameter of its lesion drawn on it. 404 where nothing was measured."""
     from ml.features_list import measure

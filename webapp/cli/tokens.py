@@ -7,7 +7,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from webapp import clock
+from webapp import audit, clock
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.models.token import ApiToken, secret_hash
@@ -32,7 +32,10 @@ def create(name: str, per_day: int) -> None:
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
         with write_transaction() as session:
-            session.add(ApiToken(name=name, secret_hash=secret_hash(secret), per_day=per_day, created_at=clock.now()))
+            token = ApiToken(name=name, secret_hash=secret_hash(secret), per_day=per_day, created_at=clock.now())
+            session.add(token)
+            session.flush()
+            audit.record("token.create", f"token:{token.id}", name=name, per_day=per_day)
     except IntegrityError as error:
         raise click.ClickException(f"There is, or was, a token '{name}'. Choose another name.") from error
     click.echo(f"Made the token '{name}', {per_day} screenings a day. Keep it now, it is not shown again:", err=True)
@@ -57,5 +60,7 @@ def revoke(name: str) -> None:
         token = session.scalar(select(ApiToken).where(ApiToken.name == name.strip()))
         if token is None:
             raise click.ClickException(f"There is no token '{name}'. `flask tokens list` shows them.")
-        token.revoked_at = token.revoked_at or clock.now()
+        if token.revoked_at is None:
+            token.revoked_at = clock.now()
+            audit.record("token.revoke", f"token:{token.id}", name=token.name)
     click.echo(f"The token '{token.name}' is revoked.")

@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from webapp import clock
+from webapp import audit, clock
 from webapp.account.forms import MAX_PASSWORD
 from webapp.account.passwords import hash_password
 from webapp.database import write_transaction
@@ -29,7 +29,10 @@ def create(name: str, role: str) -> None:
     password = _ask_password()
     try:
         with write_transaction() as session:
-            session.add(User(name=name, password_hash=hash_password(password), role=role, created_at=clock.now()))
+            user = User(name=name, password_hash=hash_password(password), role=role, created_at=clock.now())
+            session.add(user)
+            session.flush()
+            audit.record("user.create", f"user:{user.id}", name=name, role=role)
     except IntegrityError as error:
         raise click.ClickException(f"There is an account '{name}' already.") from error
     click.echo(f"Made the account '{name}' ({role}).")
@@ -48,6 +51,7 @@ def change_password(name: str) -> None:
         user.session_version += 1
         user.failed_logins = 0
         user.locked_until = None
+        audit.record("user.password", f"user:{user.id}", name=user.name)
     click.echo(f"The password of '{user.name}' is changed.")
 
 
