@@ -11,6 +11,7 @@ ImageFault = Literal[
     "too_many_bytes",
     "too_many_pixels",
     "too_small",
+    "too_complex",
 ]
 
 
@@ -27,6 +28,10 @@ class InvalidImage(MLError):
     def __init__(self, reason: ImageFault, message: str = "") -> None:
         super().__init__(message or reason.replace("_", " "))
         self.reason: ImageFault = reason
+
+
+class DecoderUnavailable(MLError):
+    """No process can be had that decodes pictures. Nothing is wrong with the file; later it can be read."""
 
 
 class BundleError(MLError):

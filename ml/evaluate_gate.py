@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml.data.artificial import artificial
+from ml.decoding import decode
 from ml.errors import DatasetError, InvalidImage
 from ml.gate import is_held_out
-from ml.images import decode
 from ml.metrics import wilson_interval
 from ml.screen import Screener
 from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN, USABLE

@@ -1,4 +1,7 @@
-"""Bytes of a picture to an upright RGB array, or `InvalidImage` saying why not.
+"""Bytes of a picture to an upright RGB array, or `InvalidImage` saying why not: in this very process.
+
+Only what this program has written itself is decoded here directly, such as the photos it keeps. Files from outside go
+through ml.decoding, which has the same two functions and runs these in processes of their own.
 
 Which decoder runs is decided here, from the first bytes, among a short list; a file's name or declared type is never
 asked. Sizes are checked before any pixel is decoded.
@@ -53,9 +56,10 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, max_side: int | None = 
     cannot be used is ignored). `max_side` shrinks the picture so that its longer side has at most that many pixels.
 
     Raises InvalidImage, and nothing else, for anything that is not such a picture: `empty`, `not_an_image`,
-    `unsupported_format`, `too_many_pixels` (checked before decoding), `too_small`, `truncated`, `damaged`.
+    `unsupported_format`, `too_many_pixels` (checked before decoding), `too_small`, `truncated`, `damaged`,
+    `too_complex`.
     """
-    kind = _sniff(data)
+    kind = sniff(data)
 
     def read() -> NDArray[np.uint8]:
         image = _open(data, kind)
@@ -81,7 +85,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, max_side: int | None = 
 
 def dimensions(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Upright (width, height) in pixels from the header alone. Raises InvalidImage as `decode` does."""
-    kind = _sniff(data)
+    kind = sniff(data)
 
     def read() -> tuple[int, int]:
         image = _open(data, kind)
@@ -114,7 +118,15 @@ def thumbnail(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.array(image, dtype=np.uint8)
 
 
-def _sniff(data: bytes) -> Kind:
+def load_decoders() -> None:
+    """Import whatever Pillow would import at the first picture of a format: later nothing can be opened any more."""
+    from PIL import AvifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+    Image.preinit()
+    decode(encode_jpeg(np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)))
+
+
+def sniff(data: bytes) -> Kind:
     """Tell the format from the first bytes. Raises InvalidImage for anything not on the list."""
     if not data:
         raise InvalidImage("empty", "The file is empty.")
@@ -206,7 +218,9 @@ def _guarded(read: Callable[[], T], data: bytes, kind: Kind) -> T:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InvalidImage("too_many_pixels", "The picture has too many pixels.") from None
-    except Exception:  # decoders raise OSError, SyntaxError, ValueError, struct.error, MemoryError and more
+    except MemoryError:
+        raise InvalidImage("too_complex", "Decoding the picture takes too much memory.") from None
+    except Exception:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
         reason: ImageFault = "truncated" if _ends_early(data, kind) else "damaged"
         message = "The file is incomplete." if reason == "truncated" else "The file is damaged."
         raise InvalidImage(reason, message) from None

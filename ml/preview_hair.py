@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.listing import read_table, walk_images
+from ml.decoding import decode
 from ml.errors import DatasetError, InvalidImage
 from ml.files import write_bytes
 from ml.gate_quality import HAIR_HINT
-from ml.images import decode, encode_jpeg, thumbnail
+from ml.images import encode_jpeg, thumbnail
 from ml.pages import environment
 from ml.preprocess import MAX_SIDE, remove_hair
 from ml.report_sheets import data_uri

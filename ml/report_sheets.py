@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.decoding import decode
 from ml.errors import InvalidImage
 from ml.evaluate_gate import Judged
-from ml.images import decode, encode_jpeg, thumbnail
+from ml.images import encode_jpeg, thumbnail
 from ml.labels import Status
 from ml.predictions import Predictions
 

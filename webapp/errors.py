@@ -6,7 +6,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from ml.errors import BundleError, InvalidImage, MLError
+from ml.errors import BundleError, DecoderUnavailable, InvalidImage, MLError
 from webapp.api.problems import http_problem
 from webapp.config import Config
 from webapp.i18n import gettext as _
@@ -124,6 +124,8 @@ def _ml_error(error: MLError) -> ResponseReturnValue:
     if isinstance(error, InvalidImage):
         return error_page(400, _("That photo cannot be used"), advice.image_fault(error.reason))
     current_app.logger.error("model error", exc_info=error)
+    if isinstance(error, DecoderUnavailable):
+        return _unavailable()
     if isinstance(error, BundleError):
         sentence = _("The model cannot be loaded at the moment. Please try again later.")
         return error_page(503, _("Not available at the moment"), sentence, {"Retry-After": str(RETRY_SECONDS)})

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ml import images
+from ml import decoding
 from ml.data.duplicates import find_near_duplicates, fingerprint
 from ml.data.listing import SPLIT_NAMES, walk_images
 from ml.data.manifest import MANIFEST, PARTS, PROMOTION, SPLITS, load_manifest
@@ -86,8 +86,8 @@ def audit(folder: Path, *, progress: bool = False) -> Audit:
     for item in tqdm(items, desc="images", unit="image", disable=not progress):
         try:
             data = item.path.read_bytes()
-            size = images.dimensions(data)
-            pixels = images.decode(data, max_side=_SCAN_SIDE)
+            size = decoding.dimensions(data)
+            pixels = decoding.decode(data, max_side=_SCAN_SIDE)
         except OSError:
             problems.append({"image": item.name, "reason": "no readable file"})
             continue

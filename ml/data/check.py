@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from ml import images
+from ml import decoding
 from ml.data.duplicates import Fingerprint, connected, find_near_duplicates, fingerprint
 from ml.data.listing import LeftOut, Source, SourceImage
 from ml.errors import InvalidImage
@@ -46,8 +46,8 @@ def check_images(source: Source, progress: bool) -> tuple[list[Checked], list[Le
     for image in tqdm(source.images, desc="images", unit="image", disable=not progress):
         try:
             data = read_picture(image)
-            width, height = images.dimensions(data)
-            pixels = images.decode(data, max_side=_SCAN_SIDE)
+            width, height = decoding.dimensions(data)
+            pixels = decoding.decode(data, max_side=_SCAN_SIDE)
         except OSError:
             left_out.append(LeftOut(image.name, "unreadable file"))
         except InvalidImage as error:

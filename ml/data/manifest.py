@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.decoding import decode
 from ml.errors import DatasetError, InvalidImage
 from ml.files import write_bytes, write_json
-from ml.images import decode
 
 SPLITS = ("train", "val", "test")
 PROMOTION = "promotion"

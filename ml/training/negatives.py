@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ml.decoding import decode
 from ml.errors import DatasetError, InvalidImage
-from ml.images import decode
 from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN
 
 log = logging.getLogger("lesion_lens.train")

@@ -1,7 +1,5 @@
 """A screening's row: nothing is lost, nothing is answered twice, and deletion is complete, wherever a process dies."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -249,26 +247,6 @@ def test_what_waits_can_be_deleted(
     assert answer.status_code == 303
     assert client.get(address).status_code == 410
     assert not any(path.is_file() for path in config.photos.rglob("*"))
-
-
-def test_at_most_two_photos_are_decoded_at_once(
-    config: Config, lesion: Callable[..., NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock, running, most = threading.Lock(), [0], [0]
-
-    def slow(*_: object, **__: object) -> NDArray[np.uint8]:
-        with lock:
-            running[0] += 1
-            most[0] = max(most[0], running[0])
-        time.sleep(0.02)
-        with lock:
-            running[0] -= 1
-        return lesion()
-
-    monkeypatch.setattr(lifecycle, "decode", slow)
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: Upload.read(b"x", config), range(8)))
-    assert most == [2]
 
 
 def test_waiting_for_the_processor(config: Config, make_app: Callable[[Config], Flask],

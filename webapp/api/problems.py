@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from ml.errors import BundleError, MLError
+from ml.errors import BundleError, DecoderUnavailable, MLError
 from webapp.config import Config
 from webapp.inference import Busy
 from webapp.responses import DISK_FULL, RETRY_SECONDS, drain
@@ -159,6 +159,8 @@ def _system_error(error: OSError) -> ResponseReturnValue:
 
 def _ml_error(error: MLError) -> ResponseReturnValue:
     current_app.logger.error("model error", exc_info=error)
+    if isinstance(error, DecoderUnavailable):
+        return unavailable("Photos cannot be read at the moment. Try again later.").response()
     if isinstance(error, BundleError):
         return unavailable("The model cannot be loaded at the moment. Try again later.").response()
     return Problem("internal-error").response()

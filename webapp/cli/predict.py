@@ -49,6 +49,7 @@ REASONS: dict[ImageFault, str] = {
     "too_many_bytes": "The file is too large.",
     "too_many_pixels": "The image has too many pixels.",
     "too_small": "The image is too small.",
+    "too_complex": "The image takes too much memory or time to decode.",
 }
 
 
@@ -115,7 +116,7 @@ def predict_command(
 
     Each photo is answered by itself. The exit status is 1 if any could not be read.
     """
-    from ml.images import decode
+    from ml.decoding import decode
     from ml.screen import Screener
 
     config: Config = current_app.config["LENS"]

@@ -212,6 +212,7 @@ def image_fault(reason: ImageFault, *, megabytes: int | None = None) -> str:
         "too_many_bytes": _("The file is too large. Choose a smaller photo."),
         "too_many_pixels": _("The picture has too many pixels. Choose a smaller one."),
         "too_small": _("The picture is too small. Choose one with more pixels."),
+        "too_complex": _("The picture takes too much memory or time to read. Save it as a JPEG and send that."),
     }
     return sentences[reason]
 

@@ -11,7 +11,6 @@ the result page, or `flask screenings sweep`, completes:
 import hashlib
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from flask import current_app
 from numpy.typing import NDArray
 from sqlalchemy import and_, delete, or_, select, update
 
+from ml import decoding
 from ml.errors import BundleError, MLError
 from ml.images import decode
 from ml.screening import beside
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-# A picture of many megapixels takes several times its size while it is decoded: not every thread may do so at once.
-DECODING = threading.BoundedSemaphore(2)
 # What a tombstone no longer holds.
 ERASED: dict[str, Any] = {"review_status": CaseStatus.PENDING} | dict.fromkeys(
     (
@@ -77,9 +75,11 @@ class Upload:
 
     @classmethod
     def read(cls, content: bytes, config: Config) -> "Upload":
-        """Decode an uploaded file, at most two at a time. Raises InvalidImage saying why it is not a photo."""
-        with DECODING:
-            pixels = decode(content, max_pixels=config.max_pixels, max_side=config.photo_max_side)
+        """Decode an uploaded file, in a process of its own.
+
+        Raises InvalidImage saying why it is not a photo, and DecoderUnavailable where no such process can be had.
+        """
+        pixels = decoding.decode(content, max_pixels=config.max_pixels, max_side=config.photo_max_side)
         return cls(pixels, hashlib.sha256(content).hexdigest())
 
 
@@ -211,6 +211,7 @@ def answer(screening_id: int) -> None:
         db.session.commit()  # no transaction stays open while the network works
         try:
             started = time.perf_counter()
+            # In this process, as always with what the application has encoded itself: nothing of a sender's is in it.
             pixels = [decode(get_photos().open(photo.name)) for photo in photos]
             decoded = time.perf_counter() - started
             whole, each, evidence = screener.screen(pixels)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from telegram import InlineKeyboardMarkup, Message
 from telegram.error import TelegramError
 
-from ml.errors import ImageFault, InvalidImage
+from ml.errors import DecoderUnavailable, ImageFault, InvalidImage
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.models.chat import TelegramChat
@@ -116,8 +116,8 @@ class Intake:
             screening_id, outcome = await self._threads.store(_keep, upload, address, chat, label_set)
         except InvalidImage as error:
             raise fault(error.reason) from error
-        except OSError as error:
-            log.exception("a photo could not be kept")
+        except (OSError, DecoderUnavailable) as error:
+            log.exception("a photo could not be read or kept")
             raise Refused(say(words.not_stored)) from error
         if outcome != "added":
             raise Refused(say(words.too_many_photos if outcome == "full" else words.too_late), once=outcome == "full")
