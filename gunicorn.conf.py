@@ -6,7 +6,9 @@ goes before what is written here.
 
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -57,6 +59,15 @@ def default_workers() -> int:
 class TokenFreeLogger(Logger):  # type: ignore[misc]  # gunicorn carries no types
     """Gunicorn's logger, with result tokens masked in the paths it writes, and without senders' addresses."""
 
+    def setup(self, cfg: Any) -> None:
+        """Set up the loggers; with LOG_FORMAT=json, gunicorn's own messages are JSON lines too."""
+        super().setup(cfg)
+        if log_as_json:
+            from webapp.request_log import JsonFormatter
+
+            for handler in self.error_log.handlers:
+                handler.setFormatter(JsonFormatter())
+
     def atoms(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: Any) -> dict[str, Any]:
         """The values of an access-log line: the path with secrets masked, as `%(path)s`."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
@@ -101,9 +112,31 @@ limit_request_field_size = 8190
 
 # No address, no referrer, no query, no token: what is left says how the server does, not who came.
 logger_class = TokenFreeLogger
-accesslog = "-"
+log_as_json = os.environ.get("LOG_FORMAT", "").strip() == "json"
+accesslog = None if log_as_json else "-"  # the application writes its own line for each request then
 errorlog = "-"
-access_log_format = '%(t)s "%(m)s %(path)s" %(s)s %(B)s bytes %(M)s ms'
+access_log_format = '%(t)s "%(m)s %(path)s" %(s)s %(B)s bytes %(M)s ms %({x-request-id}o)s'
+
+
+def on_starting(server: Any) -> None:
+    """Where METRICS is on, make the folder in which the workers' counters lie, in memory where that is possible."""
+    if os.environ.get("METRICS", "").strip().lower() in ("1", "true", "yes", "on"):
+        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+        folder = tempfile.mkdtemp(prefix="lesion-lens-metrics-", dir=place)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget what a worker that has ended held at that moment: its gauges, not what it counted."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    """Remove the counters' folder."""
+    shutil.rmtree(os.environ.pop("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
 
 
 def post_fork(server: Any, worker: Any) -> None:

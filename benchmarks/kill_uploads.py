@@ -1,6 +1,6 @@
 """Kill a server's processes at random moments while people upload, and look whether anything is lost.
 
-    python benchmarks/kill_uploads.py --kills 500 --out docs/reliability/kill_uploads.json
+    python benchmarks/kill_uploads.py --kills 500 --preload --out docs/reliability/kill_uploads.json
 
 Several gunicorn workers with a tiny model answer on loopback while clients upload through pages and API. Again and
 again `kill -9` ends a worker, or the master, which is started anew. What counts as lost: an acknowledged screening
@@ -125,7 +125,7 @@ def is_whole(content: bytes) -> bool:
 def kill_one(server: Server, whole: bool) -> bool:
     """kill -9 the master, which is started anew, or a random worker. Whether there was one to kill."""
     if whole:
-        server.kill_master()
+        server.kill_master(random.uniform(0, 0.5))  # noqa: S311
         server.start()
         return True
     workers = server.worker_pids()
@@ -244,15 +244,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pause", type=float, default=0.2, help="mean seconds from an acknowledgement to a kill")
     parser.add_argument("--masters", type=float, default=0.1, help="share of the kills that hit the master")
     parser.add_argument("--model", default="", help="folder of a bundle; a tiny one is trained when left out")
+    parser.add_argument("--preload", action="store_true", help="replace killed workers at once: minutes, not an hour")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     random.seed(options.seed)
     with tempfile.TemporaryDirectory(prefix="lesion-lens-kill-") as place:
         model = options.model or str(tiny_model(Path(place)))
-        server = Server(
-            Path(place) / "instance", model, options.workers, {"OMP_NUM_THREADS": "1", "CLAIM_SECONDS": "5"}
-        )
+        settings = {"OMP_NUM_THREADS": "1", "CLAIM_SECONDS": "5"}
+        server = Server(Path(place) / "instance", model, options.workers, settings, preload=options.preload)
         try:
             found = run(
                 server, kills=options.kills, clients=options.clients, pause=options.pause, masters=options.masters

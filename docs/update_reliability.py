@@ -59,7 +59,7 @@ ROWS = (
     Row(
         "500 `kill -9` during uploads: nothing acknowledged is lost, no row without its photo, no half file served",
         "kill_uploads.json",
-        "python benchmarks/kill_uploads.py --kills 500 --out docs/reliability/kill_uploads.json",
+        "python benchmarks/kill_uploads.py --kills 500 --preload --out docs/reliability/kill_uploads.json",
         kills,
         "the client gets no answer and sends again; `Idempotency-Key` keeps the API from doing it twice",
     ),

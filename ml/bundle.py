@@ -259,6 +259,12 @@ def stated_label_set(path: Path) -> str | None:
     return _stated(path, "label_set")
 
 
+def stated_identity(path: Path) -> tuple[str, str] | None:
+    """Name and version in a bundle's card, unverified as in `_stated`; None where it has no readable card."""
+    name, version = _stated(path, "name"), _stated(path, "version")
+    return None if name is None or version is None else (name, version)
+
+
 def _stated(path: Path, name: str) -> str | None:
     """A field of a bundle's card, unverified: whoever uses the bundle loads and so verifies it. None if unreadable."""
     try:

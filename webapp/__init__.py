@@ -34,10 +34,25 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _init_extensions(app: Flask, config: Config) -> None:
-    from webapp import database, errors, extensions, first_looks, i18n, inference, photos, responses, sessions
+    from webapp import (
+        admission,
+        database,
+        errors,
+        extensions,
+        first_looks,
+        i18n,
+        inference,
+        metrics,
+        photos,
+        request_log,
+        responses,
+        sessions,
+    )
     from webapp.account import views as account
     from webapp.models import chat, training_run  # noqa: F401  # not all use their tables, but migrations look at all
 
+    metrics.init_metrics(app)
+    request_log.init_request_log(app, config)
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database)
     extensions.db.init_app(app)
     with app.app_context():
@@ -50,13 +65,14 @@ def _init_extensions(app: Flask, config: Config) -> None:
     account.init_login(app)
     photos.init_photos(app, config.photos)
     inference.init_inference(app, config)
+    admission.init_admission(app, config)
     first_looks.init_first_looks(app, config)
     errors.init_errors(app)
     responses.init_headers(app, config)
 
 
 def _init_pages(app: Flask) -> None:
-    from webapp import health, i18n
+    from webapp import health, i18n, metrics
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
     from webapp.admin import case, history, measures  # noqa: F401  # they add their pages to the blueprint
@@ -74,6 +90,7 @@ def _init_pages(app: Flask) -> None:
         admin.blueprint,
         api.blueprint,
         health.blueprint,
+        metrics.blueprint,
     ):
         app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

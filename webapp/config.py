@@ -15,6 +15,7 @@ MEGABYTE = 1024 * 1024
 PHOTOS_PER_SCREENING = 3
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
+LOG_FORMATS = ("text", "json")
 RATES = ("upload_rate", "login_rate", "api_rate", "telegram_rate")
 ADDRESSES = ("public_url", "telegram_api", "telegram_webhook_url")
 
@@ -57,7 +58,17 @@ class Config:
     claim_seconds: Annotated[int, "After this long an unfinished screening is taken up by the next visit or sweep."] = (
         120
     )
-    wait_seconds: Annotated[int, "How long an upload waits for its turn before its page says that it is waiting."] = 20
+    wait_seconds: Annotated[int, "How long an upload waits for its turn before its page says that it is waiting."] = 8
+    queue_length: Annotated[
+        int,
+        "Uploads that a process takes at one time, those that wait for their turn included; others are asked to come "
+        "back. Keep it below the 8 threads of a process, or else pages and health checks wait too.",
+    ] = 5
+    log_format: Annotated[str, "`text`, or `json` for one line of JSON for each request and message."] = "text"
+    metrics: Annotated[
+        bool, "Answer `/metrics` for Prometheus: to programs on the same machine, or to whoever has METRICS_TOKEN."
+    ] = False
+    metrics_token: Annotated[str, "What a Prometheus server must send as its bearer token to read `/metrics`."] = ""
     upload_rate: Annotated[
         str, "Uploads allowed from one address; through the API, where they are counted apart, or with one token."
     ] = "60 per minute;600 per hour"
@@ -170,6 +181,8 @@ def _parse(field: str, text: str, kind: type) -> Any:
         return int(text)
     if field in ADDRESSES and not text.startswith(("https://", "http://")):
         raise ConfigError(f"{name} must be an address that begins with https:// or http://, not '{text}'.")
+    if field == "log_format" and text not in LOG_FORMATS:
+        raise ConfigError(f"{name} must be 'text' or 'json', not '{text}'.")
     if field in RATES:
         try:
             parse_many(text)

@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ml.errors import BundleError, DecoderUnavailable, InvalidImage, MLError
+from webapp.admission import QueueFull
 from webapp.api.problems import http_problem
 from webapp.config import Config
 from webapp.i18n import gettext as _
@@ -108,7 +109,13 @@ def _system_error(error: OSError) -> ResponseReturnValue:
 
 
 def _busy(error: Busy) -> ResponseReturnValue:
-    return _unavailable()
+    if not isinstance(error, QueueFull):
+        return _unavailable()
+    drain()
+    page = render_template("screening/busy.html", seconds=error.seconds)
+    response = make_response(page, 503)
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def _unavailable() -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from flask import Flask, current_app
 
 from ml.errors import BundleError, DatasetError
 from webapp.config import Config, ConfigError
+from webapp.metrics import STAGES
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
@@ -91,6 +93,14 @@ class Models:
         """The label sets that are answered, the default model's first. No model is loaded for it."""
         return list(stated_label_sets(self._names, self._config))
 
+    def stated(self) -> list[tuple[str, str, str]]:
+        """Label set, name and version of every model that answers, from the cards alone. No model is loaded for it."""
+        from ml.bundle import find_bundle, stated_identity
+
+        found = stated_label_sets(self._names, self._config)
+        known = {code: stated_identity(find_bundle(name, self._config.models)) for code, name in found.items()}
+        return [(code, *identity) for code, identity in known.items() if identity]
+
     def screeners(self) -> list[Screener]:
         """The screener of every label set, the default one first; one that cannot be loaded is left out, and logged.
 
@@ -147,8 +157,10 @@ class Models:
 
         Raises Busy after the configured wait.
         """
+        began = time.monotonic()
         if not self._turn.acquire(timeout=self._config.wait_seconds):
             raise Busy
+        STAGES.labels("wait").observe(time.monotonic() - began)
         try:
             yield
         finally:

@@ -13,7 +13,10 @@ const inputs = [...form.querySelectorAll("input[type=file]")];
 const maxPhotos = Number(texts.maxPhotos);
 const maxBytes = Number(texts.maxMegabytes) * 1024 * 1024;
 
+const maxAttempts = 8;
+
 let chosen = [];
+let attempts = 0;
 form.classList.add("enhanced");
 
 function showError(sentence) {
@@ -102,11 +105,29 @@ function fail(sentence) {
   showError(sentence);
 }
 
+// The queue is full: say so, and send the photos again when there should be room.
+function waitAndSend(seconds) {
+  attempts += 1;
+  progressBar.removeAttribute("value");
+  let left = seconds;
+  const tick = () => {
+    progressText.textContent = texts.textQueue.replace("{seconds}", left);
+    if (left <= 0) return send();
+    left -= 1;
+    setTimeout(tick, 1000);
+  };
+  tick();
+}
+
 function onAnswer(request) {
   const address = new URL(request.responseURL || location.href);
   if (address.pathname.startsWith("/results/")) {
     location.assign(address.href);
     return;
+  }
+  const seconds = Number(request.getResponseHeader("Retry-After"));
+  if (request.status === 503 && request.responseText.includes("data-queue") && attempts < maxAttempts) {
+    return waitAndSend(Math.min(Math.max(seconds, 1), 60) + attempts);
   }
   // Any other page is an error; its sentence goes into this form, so that the chosen photos stay. A page without one
   // is not ours but of a server in between.
@@ -120,6 +141,11 @@ form.addEventListener("submit", (event) => {
   if (!chosen.length) return showError(texts.textNone);
   if (!form.elements.consent.checked) return showError(texts.textConsent);
   showError("");
+  attempts = 0;
+  send();
+});
+
+function send() {
   const data = new FormData(form);
   for (const input of inputs) data.delete(input.name);
   for (const file of chosen) data.append("photos", file, file.name);
@@ -139,7 +165,7 @@ form.addEventListener("submit", (event) => {
   progressText.textContent = texts.textUploading;
   busy(true);
   request.send(data);
-});
+}
 
 // Coming back with the browser's back button shows the page as it was left: busy.
 window.addEventListener("pageshow", () => busy(false));

@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from ml.errors import BundleError, DecoderUnavailable, MLError
+from webapp.admission import QueueFull
 from webapp.config import Config
 from webapp.inference import Busy
 from webapp.responses import DISK_FULL, RETRY_SECONDS, drain
@@ -144,7 +145,15 @@ def handle_errors(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(OperationalError, _database_error)
     blueprint.register_error_handler(OSError, _system_error)
     blueprint.register_error_handler(MLError, _ml_error)
-    blueprint.register_error_handler(Busy, lambda error: unavailable().response())
+    blueprint.register_error_handler(Busy, _busy)
+
+
+def _busy(error: Busy) -> ResponseReturnValue:
+    if isinstance(error, QueueFull):
+        drain()
+        detail = "Too many photos wait for their answer; nothing was stored. Send the request again then."
+        return Problem("unavailable", detail, headers={"Retry-After": str(error.seconds)}).response()
+    return unavailable().response()
 
 
 def _database_error(error: OperationalError) -> ResponseReturnValue:

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from ml.errors import MLError
+from webapp.admission import admitted, get_admission
 from webapp.api.access import spend, spend_quota
 from webapp.api.answers import screening_body
 from webapp.api.blueprint import blueprint
@@ -23,6 +24,7 @@ CHANNEL = "api"
 
 
 @blueprint.post("/screenings")
+@admitted
 def create_screening() -> ResponseReturnValue:
     """Keep the photos, answer them, and say where the answer is."""
     config: Config = current_app.config["LENS"]
@@ -52,7 +54,8 @@ def read_screening(token: str) -> ResponseReturnValue:
     row = _find(token)
     if row.state == State.PENDING:
         try:
-            answer(row.id)
+            with get_admission().place():
+                answer(row.id)
         except Busy:
             pass
         except (MLError, OSError):

@@ -11,6 +11,7 @@ from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
 
 from ml.errors import ImageFault, InvalidImage
+from webapp import metrics
 from webapp.config import MEGABYTE, PHOTOS_PER_SCREENING, Config
 from webapp.i18n import gettext as _
 from webapp.screening import advice
@@ -89,6 +90,10 @@ def read_photo(file: FileStorage, config: Config) -> Upload:
     """Decode one sent file. Raises InvalidImage, also for one that is larger than the configured size."""
     limit = config.max_upload_mb * MEGABYTE
     content = file.stream.read(limit + 1)
-    if len(content) > limit:
-        raise InvalidImage("too_many_bytes")
-    return Upload.read(content, config)
+    try:
+        if len(content) > limit:
+            raise InvalidImage("too_many_bytes")
+        return Upload.read(content, config)
+    except InvalidImage as error:
+        metrics.REFUSALS.labels(error.reason).inc()
+        raise

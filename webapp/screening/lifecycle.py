@@ -27,7 +27,7 @@ from ml import decoding
 from ml.errors import BundleError, MLError
 from ml.images import decode
 from ml.screening import beside
-from webapp import clock
+from webapp import clock, metrics
 from webapp.config import PHOTOS_PER_SCREENING, Config
 from webapp.database import write_transaction
 from webapp.extensions import db
@@ -232,6 +232,7 @@ def answer(screening_id: int) -> None:
     values = {**ScreeningRow.columns_of(whole), "state": State.DONE, "finished_at": clock.now()}
     outcomes = zip(photos, each, evidence, strict=True)
     _finish(screening_id, claim, values, [(p.id, PhotoRow.columns_of(one, found)) for p, one, found in outcomes])
+    metrics.answered(whole)
 
 
 def _claim(screening_id: int) -> str | None:

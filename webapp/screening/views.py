@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from ml.errors import MLError
 from ml.labels import Taxonomy, find_taxonomy
+from webapp.admission import admitted, get_admission
 from webapp.config import PHOTOS_PER_SCREENING
 from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
@@ -35,6 +36,7 @@ def home() -> ResponseReturnValue:
 
 @blueprint.post("/")
 @limiter.limit(lambda: current_app.config["LENS"].upload_rate)
+@admitted
 def upload() -> ResponseReturnValue:
     """Decode and keep the photos, commit the row, answer it, and send the visitor to its page."""
     form, offered = UploadForm(), questions()
@@ -70,7 +72,8 @@ def result(token: str) -> ResponseReturnValue:
         return render_template("screening/deleted.html", row=row, token=token), 410
     if row.state == State.PENDING:
         try:
-            answer(row.id)
+            with get_admission().place():
+                answer(row.id)
         except Busy:
             return _waiting(row, token), 202
         except (MLError, OSError):
