@@ -75,10 +75,11 @@ def _init_pages(app: Flask) -> None:
     from webapp import health, i18n, metrics
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
-    from webapp.admin import case, history, measures  # noqa: F401  # they add their pages to the blueprint
+    from webapp.admin import case, history, insights, measures  # noqa: F401  # they add their pages to the blueprint
     from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
+    from webapp.insights.alerts import recent_alerts
     from webapp.model_page import views as model_page
     from webapp.screening import advice, first_impressions
     from webapp.screening import views as screening
@@ -96,12 +97,13 @@ def _init_pages(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         advice=advice,
+        recent_alerts=recent_alerts,
         admin_pages=admin_pages,
         first_impressions=first_impressions,
         languages=i18n.LANGUAGES,
         language=i18n.choose_language,
     )
-    app.jinja_env.filters.update(percent=i18n.percent, number=i18n.number, utc_time=i18n.utc_time)
+    app.jinja_env.filters.update(percent=i18n.percent, number=i18n.number, day=i18n.day, utc_time=i18n.utc_time)
 
     @app.template_global()
     def asset(name: str) -> str:
@@ -121,6 +123,7 @@ def _init_commands(app: Flask) -> None:
         evaluate,
         export,
         gate,
+        insights,
         photos,
         predict,
         screenings,
@@ -136,6 +139,7 @@ def _init_commands(app: Flask) -> None:
         train.train_command,
         ensemble.ensemble_command,
         gate.gate_cli,
+        insights.insights_command,
         evaluate.evaluate_command,
         conditions.conditions_command,
         compare.compare_command,

@@ -2,13 +2,13 @@
 
 import tomllib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import IO, Any
 
 import flask_babel
 from babel import Locale
 from flask import has_request_context, request, session
-from flask_babel import format_datetime, format_decimal, format_percent
+from flask_babel import format_date, format_datetime, format_decimal, format_percent
 from markupsafe import Markup
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
@@ -43,6 +43,11 @@ def percent(value: float) -> str:
 def number(value: float) -> str:
     """A measured number with up to three decimals."""
     return str(format_decimal(value, "#,##0.###"))
+
+
+def day(value: date) -> Markup:
+    """A day as a `<time>` element."""
+    return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), format_date(value, "d MMM y"))
 
 
 def utc_time(moment: datetime) -> Markup:

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from ml.errors import MLError
 from webapp import clock
+from webapp.cli.insights import count_all
 from webapp.extensions import db
 from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State
@@ -23,6 +24,7 @@ def sweep() -> None:
     the photo folder must belong to this database alone.
     """
     started = clock.now()
+    count_all()  # before anything of it is erased
     erased = finish_erasures() + erase_expired()
     strays = delete_strays()
     pending = db.session.scalars(

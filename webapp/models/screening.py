@@ -14,6 +14,7 @@ from webapp.models.base import Base, UTCDateTime
 
 PENDING = text("state = 'pending'")
 UNSENT = text("reply_to IS NOT NULL")
+REVIEWED = text("review_status = 'submitted'")
 
 
 class State(StrEnum):
@@ -56,6 +57,8 @@ class ScreeningRow(Base):
         Index("ix_screenings_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
         Index("ix_screenings_sender", "sender"),
         Index("ix_screenings_unsent", "id", sqlite_where=UNSENT, postgresql_where=UNSENT),
+        Index("ix_screenings_finished", "finished_at"),
+        Index("ix_screenings_reviewed", "finished_at", sqlite_where=REVIEWED, postgresql_where=REVIEWED),
         {"sqlite_autoincrement": True},  # an id is never used twice, not even after the newest row is gone
     )
 

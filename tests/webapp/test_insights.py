@@ -1,0 +1,200 @@
+"""Figures over time: counted once, right against counting anew, drawn as valid SVG with their tables."""
+
+import csv
+import html
+import io
+import json
+import re
+import secrets
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.times import Clock
+from tests.webapp.forms import PASSWORD
+from webapp.database import write_transaction
+from webapp.extensions import db
+from webapp.insights import bins
+from webapp.insights.alerts import alerts_of, recent_alerts
+from webapp.insights.counting import count_missing, uncounted
+from webapp.insights.figures import read_figures
+from webapp.insights.sections import controlled_sections
+from webapp.insights.selection import Selection
+from webapp.models.daily import DailyFigures
+from webapp.models.screening import ScreeningRow
+from webapp.models.user import Role, User
+from webapp.screening.lifecycle import erase
+
+TODAY = date(2026, 3, 1)
+
+
+def screening(moment: datetime, rng: np.random.Generator, *, refused: float = 0.1, dark: float = 0.0) -> dict[str, Any]:
+    """The columns of an answered screening that was finished at a moment."""
+    turned_away = bool(rng.random() < refused)
+    scores = {"brightness": float(rng.normal(150 - dark, 10)), "novelty": float(rng.uniform(10, 20))}
+    return {
+        "token_hash": secrets.token_hex(32),
+        "state": "done",
+        "channel": str(rng.choice(["web", "telegram"])),
+        "language": "en",
+        "created_at": moment,
+        "finished_at": moment,
+        "label_set": "ham10000",
+        "predicted": None if turned_away else str(rng.choice(["nv", "mel"], p=[0.8, 0.2])),
+        "status": "refused" if turned_away else str(rng.choice(["benign", "malignant"], p=[0.7, 0.3])),
+        "gate": {"verdict": "poor_quality" if turned_away else "usable", "scores": scores},
+        "model_name": "m",
+        "model_version": "1",
+        "seconds": {"decode": 0.1, "gate": 0.1, "network": float(rng.uniform(0.2, 0.6))},
+    }
+
+
+@pytest.fixture
+def screenings(app: Flask, clock: Clock) -> Iterator[list[dict[str, Any]]]:
+    """Twenty screenings on each of the ninety days until noon of 1 March 2026; the last week's photos are darker, and
+    more of them are refused."""
+    rng = np.random.default_rng(5)
+    found = []
+    for back in range(90):
+        drifted = 0 < back <= 7
+        for number in range(20):
+            moment = datetime(2026, 3, 1, 1, tzinfo=UTC) - timedelta(days=back) + timedelta(minutes=number)
+            found.append(screening(moment, rng, refused=0.7 if drifted else 0.1, dark=20 if drifted else 0))
+    with app.app_context():
+        with write_transaction() as session:
+            session.execute(ScreeningRow.__table__.insert(), found)  # type: ignore[attr-defined]
+        yield found
+
+
+@pytest.fixture
+def viewer(
+    screenings: list[dict[str, Any]], client: FlaskClient, add_user: Callable[..., User], post: Callable[..., Any]
+) -> FlaskClient:
+    """Somebody who may look."""
+    add_user("eye", Role.VIEWER)
+    assert post("/login", name="eye", password=PASSWORD).status_code == 303
+    return client
+
+
+def test_figures_are_what_counting_anew_gives(screenings: list[dict[str, Any]]) -> None:
+    selection = Selection(TODAY - timedelta(days=89), TODAY, "week", channel="web")
+    assert count_missing(selection.first, selection.last) == 0
+    figures = read_figures(selection, TODAY)
+    web = [row for row in screenings if row["channel"] == "web"]
+    assert sum(sums.count for sums in figures.sums) == len(web)
+    for span, sums in zip(figures.spans, figures.sums, strict=True):
+        here = [row for row in web if span.first <= row["finished_at"].date() <= span.last]
+        assert sums.counted["status"] == Counter(row["status"] for row in here)
+        assert sums.counted["predicted"] == Counter(row["predicted"] for row in here if row["predicted"])
+        assert sums.counted["verdict"] == Counter(row["gate"]["verdict"] for row in here)
+        bright = [row["gate"]["scores"]["brightness"] for row in here]
+        assert sums.measured["brightness"]["sum"] == pytest.approx(sum(bright), abs=0.1)
+        taken = [sum(row["seconds"].values()) for row in here]
+        for share in (0.5, 0.95):  # a bin is a ninth wide
+            found = bins.quantile(sums.measured["seconds"], "seconds", share)
+            assert found == pytest.approx(float(np.quantile(taken, share)), rel=0.15)
+    assert [span.first.weekday() for span in figures.spans[1:]] == [0] * (len(figures.spans) - 1)
+
+
+def test_a_day_is_counted_once_and_today_again(screenings: list[dict[str, Any]], clock: Clock) -> None:
+    first = TODAY - timedelta(days=200)
+    assert len(uncounted(first, TODAY)) == 90  # none before the first answer
+    assert count_missing(first, TODAY, seconds=0) == 89  # the newest first, one at least
+    assert [row.day for row in db.session.query(DailyFigures)] == [TODAY]
+    assert count_missing(first, TODAY) == 0
+    assert uncounted(first, TODAY) == []
+    clock.forward(minutes=2)
+    assert uncounted(first, TODAY) == [TODAY]
+    clock.forward(days=1)
+    assert uncounted(first, TODAY + timedelta(days=1)) == [TODAY + timedelta(days=1), TODAY]
+    count_missing(first, TODAY)
+    assert uncounted(first, TODAY) == []
+
+
+def test_counts_stay_when_a_screening_is_erased_and_hold_nothing_of_it(screenings: list[dict[str, Any]]) -> None:
+    count_missing(TODAY - timedelta(days=89), TODAY)
+    before = [row.cells for row in db.session.query(DailyFigures).order_by(DailyFigures.day)]
+    for screening_id in range(1, 6):
+        erase(screening_id)
+    count_missing(TODAY - timedelta(days=89), TODAY)
+    assert [row.cells for row in db.session.query(DailyFigures).order_by(DailyFigures.day)] == before
+    text = json.dumps(before)
+    assert not any(row["token_hash"] in text for row in screenings)
+    # What is erased before its day is counted is counted as that, and as nothing else.
+    db.session.query(DailyFigures).delete()
+    db.session.commit()
+    count_missing(TODAY - timedelta(days=89), TODAY)
+    figures = read_figures(Selection(TODAY - timedelta(days=89), TODAY), TODAY)
+    assert sum(sums.counted["state"]["erased"] for sums in figures.sums) == 5
+    assert sum(sums.total("status") for sums in figures.sums) == len(screenings) - 5
+
+
+def test_alerts_are_raised_by_what_changed_and_by_nothing_before(screenings: list[dict[str, Any]]) -> None:
+    count_missing(TODAY - timedelta(days=89), TODAY)
+    selection = Selection(TODAY - timedelta(days=89), TODAY, label_set="ham10000")
+    alerts = alerts_of(controlled_sections(read_figures(selection, TODAY), "ham10000"))
+    changed = TODAY - timedelta(days=7)
+    found = {(alert.key, alert.high) for alert in alerts.found if alert.span.first >= changed}
+    assert {("verdict-poor_quality", True), ("status-refused", True), ("mean-brightness", False)} <= found
+    assert "mean-novelty" not in {key for key, _high in found}
+    assert sum(alert.span.first < changed for alert in alerts.found) <= 3 * alerts.expected
+    assert recent_alerts() > 0
+
+
+def test_alerts_leave_today_out(screenings: list[dict[str, Any]]) -> None:
+    count_missing(TODAY - timedelta(days=89), TODAY)
+    selection = Selection(TODAY - timedelta(days=89), TODAY, label_set="ham10000")
+    alerts = alerts_of(controlled_sections(read_figures(selection, TODAY), "ham10000"))
+    assert all(alert.span.last < TODAY for alert in alerts.found)
+
+
+def test_page_has_valid_charts_with_their_tables(viewer: FlaskClient) -> None:
+    response = viewer.get("/admin/insights")
+    assert response.status_code == 200
+    panels = re.findall(r'<figure class="card panel[^>]*id="([^"]+)">(.*?)</figure>', response.text, re.DOTALL)
+    assert len(panels) >= 10
+    for key, content in panels:
+        drawing = re.search(r"<svg xmlns.*?</svg>", content, re.DOTALL)
+        assert drawing is not None
+        svg = ET.fromstring(drawing.group())  # noqa: S314  # our own
+        assert not any("style" in element.attrib for element in svg.iter())
+        names = {element.attrib.get("id"): element.text for element in svg}
+        assert svg.attrib["aria-labelledby"].split() == [f"{key}-title", f"{key}-text"]
+        assert names[f"{key}-title"]
+        assert names[f"{key}-text"]
+        assert content.count("<tr>") == 1 + 90
+    assert " style=" not in response.text
+    assert "<script" not in response.text
+
+
+def test_table_as_csv_is_the_table_of_the_page(viewer: FlaskClient) -> None:
+    page = viewer.get("/admin/insights?bucket=week").text
+    link = re.search(r'href="(/admin/insights/verdict-poor_quality.csv[^"]*)"', page)
+    assert link is not None
+    answer = viewer.get(html.unescape(link.group(1)))
+    assert answer.mimetype == "text/csv"
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(lines) == len(Selection(TODAY - timedelta(days=89), TODAY, "week").spans(TODAY))
+    assert sum(int(line["cases"]) for line in lines) == 1800
+    assert all(abs(float(line["value"]) - int(line["counted"]) / int(line["cases"])) < 1e-6 for line in lines)
+    assert viewer.get("/admin/insights/nothing.csv").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["from=x&to=y&bucket=z&days=-1", "from=9999-01-01", "to=0001-01-01", "label_set=no"])
+def test_senseless_filters_are_no_error(viewer: FlaskClient, query: str) -> None:
+    assert viewer.get(f"/admin/insights?{query}").status_code == 200
+
+
+def test_without_any_screening_the_page_says_so(admin: FlaskClient) -> None:
+    assert "Nothing was answered in this period" in admin.get("/admin/insights").text
+
+
+def test_visitors_are_sent_to_the_log_in_page(client: FlaskClient) -> None:
+    assert client.get("/admin/insights").status_code == 303

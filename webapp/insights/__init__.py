@@ -1,0 +1,1 @@
+"""Figures over time: daily counts, charts with control limits, alerts."""

@@ -1,0 +1,146 @@
+"""The sections about agreement with reviewers and calibration on reviewed cases."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ml.labels import Status, Taxonomy
+from ml.metrics import wilson_interval
+from webapp.i18n import gettext as _
+from webapp.i18n import percent
+from webapp.insights.figures import Figures
+from webapp.insights.panels import Panel, Section, share_panel
+from webapp.insights.picture import draw_intervals, draw_reliability
+from webapp.insights.reviewed import ENOUGH, Case, Share, agreement, calibration, sensitivity, specificity
+from webapp.screening import advice
+
+
+def reviewed_sections(
+    figures: Figures, cases: Sequence[Case], complete: bool, taxonomy: Taxonomy | None
+) -> list[Section]:
+    """Agreement and calibration; one section that says what is missing where there are no reviewed cases."""
+    title = _("Agreement with reviewers")
+    if taxonomy is None:
+        return [Section("agreement", title, _("Choose one label set to see it."), [])]
+    if not cases:
+        return [Section("agreement", title, _("No case of this period has been reviewed to an agreed class."), [])]
+    intro = _(
+        "%(count)d reviewed cases of this period. Verification bias: cases are not reviewed at random. Doubtful and "
+        "malignant ones are reviewed first, a reviewer judges a photo and not a tissue sample, and who has seen the "
+        "model's answer agrees with it more readily. These figures are no measure of accuracy.",
+        count=len(cases),
+    )
+    if not complete:
+        intro += " " + _("Only the newest ones are counted: there are more.")
+    panels = [_over_time(figures, cases), _by_class(cases, taxonomy), _blindness(cases)]
+    malignant = {taxonomy.codes[place] for place in taxonomy.malignant}
+    if malignant:
+        panels.append(_finding(cases, malignant))
+    return [Section("agreement", title, intro, panels), _calibration(cases, taxonomy)]
+
+
+def _over_time(figures: Figures, cases: Sequence[Case]) -> Panel:
+    counts, totals = np.zeros(len(figures.spans)), np.zeros(len(figures.spans))
+    place = 0
+    for case in cases:
+        while figures.spans[place].last < case.day:
+            place += 1
+        if case.label and case.predicted:
+            counts[place] += case.label == case.predicted
+            totals[place] += 1
+    note = _("Share of reviewed answers whose class the reviewers agree with, by the day of the answer.")
+    return share_panel(figures, "agreement", _("Agreement over time"), note, counts, totals)
+
+
+def _by_class(cases: Sequence[Case], taxonomy: Taxonomy) -> Panel:
+    rows = [
+        (advice.class_word(taxonomy, code), agreement([case for case in cases if case.label == code]))
+        for code in taxonomy.codes
+    ]
+    return _intervals(
+        "agreement-class",
+        _("Agreement by class"),
+        _("Of the cases that reviewers gave a class, the share that the model gave the same one."),
+        [(_("All"), agreement(cases)), *rows],
+    )
+
+
+def _blindness(cases: Sequence[Case]) -> Panel:
+    rows = [
+        (_("Blind: the answer was hidden"), agreement([case for case in cases if case.blind])),
+        (_("Not blind: the answer was seen"), agreement([case for case in cases if not case.blind])),
+    ]
+    note = _("A case is blind where every review of it was made before the model's answer was shown.")
+    return _intervals("agreement-blind", _("Agreement, blind or not"), note, rows)
+
+
+def _finding(cases: Sequence[Case], malignant: set[str]) -> Panel:
+    clear, careful = {Status.MALIGNANT.value}, {Status.MALIGNANT.value, Status.UNCERTAIN.value}
+    blind = [case for case in cases if case.blind]
+    rows = [
+        (_("Malignant cases given the status malignant"), sensitivity(cases, malignant, clear)),
+        (_("The same, malignant or uncertain"), sensitivity(cases, malignant, careful)),
+        (_("Malignant status, blind reviews only"), sensitivity(blind, malignant, clear)),
+        (_("Other answers without the status malignant"), specificity(cases, malignant)),
+    ]
+    note = _("Sensitivity and specificity of the status on reviewed cases. A refused photo counts as not found.")
+    return _intervals("finding", _("What reviewers call malignant"), note, rows)
+
+
+def _intervals(key: str, title: str, note: str, rows: Sequence[tuple[str, Share]]) -> Panel:
+    known = [(name, share) for name, share in rows if share.total]
+    text = "; ".join(f"{name}: {percent(share.value or 0.0)}" for name, share in known)
+    columns = [
+        ("what", _("What"), "text"),
+        ("share", _("Share"), "share"),
+        ("low", _("Lower bound"), "share"),
+        ("high", _("Upper bound"), "share"),
+        ("counted", _("Of these"), "count"),
+        ("cases", _("Cases"), "count"),
+    ]
+    return Panel(
+        key,
+        title,
+        note,
+        draw_intervals(
+            [(name, share.value or 0.0, *(share.bounds or (0, 1))) for name, share in known], key, title, text
+        ),
+        columns,
+        [(name, share.value, *(share.bounds or (None, None)), share.count, share.total) for name, share in rows],
+    )
+
+
+def _calibration(cases: Sequence[Case], taxonomy: Taxonomy) -> Section:
+    title = _("Calibration on reviewed cases")
+    found = calibration(cases, taxonomy)
+    if found is None:
+        return Section(
+            "calibration", title, _("Shown from %(count)d reviewed and answered cases on.", count=ENOUGH), []
+        )
+    rows = []
+    for images, confidence, frequency in zip(*found.bins, strict=True):
+        if images:
+            low, high = wilson_interval(frequency * images, images)
+            rows.append((float(confidence), float(frequency), low, high, int(images)))
+    text = _(
+        "Expected calibration error %(error)s (from %(low)s to %(high)s in 19 of 20 resamples) on %(count)d cases.",
+        error=percent(found.error.value),
+        low=percent(found.error.low),
+        high=percent(found.error.high),
+        count=found.cases,
+    )
+    note = text + " " + _(
+        "On the dashed line, of the cases given a probability of 0.8 for their most probable class, 8 of 10 turn out "
+        "to be of it. Few cases make the error look larger than it is."
+    )  # fmt: skip
+    columns = [
+        ("confidence", _("Stated probability"), "share"),
+        ("right", _("Came true"), "share"),
+        ("low", _("Lower bound"), "share"),
+        ("high", _("Upper bound"), "share"),
+        ("cases", _("Cases"), "count"),
+    ]
+    panel = Panel(
+        "reliability", _("Reliability diagram"), note, draw_reliability(rows, "reliability", title, text), columns, rows
+    )
+    return Section("calibration", title, "", [panel])
