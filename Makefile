@@ -32,7 +32,7 @@ run: environment
 	@echo "To see the history, make an admin in another terminal:  .venv/bin/flask users create NAME --role admin"
 	@echo "and sign in at http://127.0.0.1:$(PORT)/admin/history"
 	@echo
-	@exec $(python) -m gunicorn --config gunicorn.conf.py wsgi:app
+	@exec $(python) deploy/serve.py
 
 test: tools
 	@$(python) -m pytest $(ARGS)

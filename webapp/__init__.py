@@ -75,7 +75,7 @@ def _init_pages(app: Flask) -> None:
     from webapp import health, i18n, metrics
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
-    from webapp.admin import case, history, insights, measures  # noqa: F401  # they add their pages to the blueprint
+    from webapp.admin import case, history, insights, measures, training  # noqa: F401  # they add their pages to it
     from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
@@ -131,12 +131,14 @@ def _init_commands(app: Flask) -> None:
         telegram,
         tokens,
         train,
+        trainer,
         users,
     )
 
     for command in (
         data.data_cli,
         train.train_command,
+        trainer.trainer_command,
         ensemble.ensemble_command,
         gate.gate_cli,
         insights.insights_command,

@@ -92,6 +92,14 @@ class Config:
     telegram_api: Annotated[str, "Address of the Bot API: Telegram's, or that of a Bot API server of one's own."] = (
         "https://api.telegram.org"
     )
+    training_data: Annotated[
+        str,
+        "Folders that admins may train on from the web, with commas between: made by `flask data prepare`, or holding "
+        "such folders. `INSTANCE/datasets` when unset.",
+    ] = ""
+    training_threads: Annotated[
+        int, "Processor threads of a run started from the web. 0 takes half of the cores, so that answers stay quick."
+    ] = 0
     login_rate: Annotated[str, "Log-in attempts allowed from one address."] = "10 per minute;100 per hour"
     rate_storage: Annotated[
         str, "Where rate limits are counted. In each process by default; a Redis address shares them."
@@ -118,6 +126,17 @@ class Config:
     def models(self) -> Path:
         """Where `flask train` puts bundles and `MODEL` finds them."""
         return self.instance / "models"
+
+    @property
+    def runs(self) -> Path:
+        """Where runs started from the web keep checkpoints, histories and logs."""
+        return self.instance / "runs"
+
+    @property
+    def training_folders(self) -> tuple[Path, ...]:
+        """The folders in `TRAINING_DATA`."""
+        named = tuple(Path(name) for part in self.training_data.split(",") if (name := part.strip()))
+        return named or (self.instance / "datasets",)
 
     @property
     def model_references(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ def admin_pages() -> list[tuple[str, str]]:
     pages = [
         ("admin.history", _("History"), Role.VIEWER),
         ("admin.models", _("Models"), Role.VIEWER),
-        ("admin.training", _("Training"), Role.ADMIN),
+        ("admin.training", _("Training"), Role.VIEWER),
         ("admin.insights", _("Insights"), Role.VIEWER),
         ("admin.users", _("Users"), Role.ADMIN),
         ("admin.audit", _("Audit log"), Role.ADMIN),

@@ -16,12 +16,16 @@ from sqlalchemy import CursorResult, Select, Update, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp import clock
+from webapp.audit import record
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.models.training_run import Kind, RunState, TrainingRun
 
 LEASE_SECONDS = 60
 """After this long without a heartbeat a run counts as left behind by its trainer."""
+
+NOUNS = {Kind.TRAIN: "training", Kind.PROMOTION: "promotion"}
+"""What the audit log calls each kind of run: "training.start", "promotion.stop"."""
 
 ACTIVE = (RunState.RUNNING, RunState.STOPPING)
 WAITING = (RunState.QUEUED, RunState.INTERRUPTED)
@@ -51,7 +55,15 @@ def enqueue(
     with write_transaction() as session:
         session.add(row)
         session.flush()
+        record(f"{NOUNS[kind]}.start", f"training-run:{row.id}", model=name, label_set=label_set, data=data, **options)
         return row.id
+
+
+def read(run_id: int) -> TrainingRun:
+    """A run as the database has it now. Raises NoResultFound where there is none."""
+    return db.session.scalars(
+        select(TrainingRun).where(TrainingRun.id == run_id).execution_options(populate_existing=True)
+    ).one()
 
 
 def request_stop(run_id: int) -> bool:
@@ -68,19 +80,22 @@ def request_stop(run_id: int) -> bool:
             .where(TrainingRun.id == run_id, TrainingRun.state == RunState.RUNNING)
             .values(state=RunState.STOPPING)
         )
+        if waiting or running:
+            record(f"{NOUNS[Kind(read(run_id).kind)]}.stop", f"training-run:{run_id}")
         return bool(waiting or running)
 
 
 def put_back(run_id: int) -> bool:
     """Queue a stopped or failed run again, to go on from where it stands. False where it is neither."""
     with write_transaction():
-        return bool(
-            _change(
-                update(TrainingRun)
-                .where(TrainingRun.id == run_id, TrainingRun.state.in_((RunState.STOPPED, RunState.FAILED)))
-                .values(state=RunState.QUEUED, error=None, finished_at=None, attempts=0, lease=None)
-            )
+        back = _change(
+            update(TrainingRun)
+            .where(TrainingRun.id == run_id, TrainingRun.state.in_((RunState.STOPPED, RunState.FAILED)))
+            .values(state=RunState.QUEUED, error=None, finished_at=None, attempts=0, lease=None)
         )
+        if back:
+            record(f"{NOUNS[Kind(read(run_id).kind)]}.restart", f"training-run:{run_id}")
+        return bool(back)
 
 
 def claim(kind: Kind, lease: str) -> TrainingRun | None:

@@ -1,28 +1,13 @@
 """The queue of long work: in order, one run of a kind at a time, and never the same run for two trainers."""
 
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 from flask import Flask
 
 from tests.times import Clock
 from webapp.extensions import db
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.training import queue
-
-
-@pytest.fixture
-def add(app: Flask, clock: Clock) -> Callable[..., int]:
-    """Queues a run."""
-
-    def enqueue(kind: Kind = Kind.TRAIN, **values: Any) -> int:
-        with app.app_context():
-            return queue.enqueue(
-                kind, label_set="ham10000", name="spots", options={}, requested_by="anna", epochs=3, **values
-            )
-
-    return enqueue
 
 
 def state(run_id: int) -> str:
