@@ -1,5 +1,6 @@
 """`train`: a prepared data set in, a verified bundle out."""
 
+import json
 import logging
 import math
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ml.data.cache import decoded
 from ml.data.loader import CACHE_MARGIN, AugmentedImages, default_workers
 from ml.data.looks import looks_of
 from ml.data.manifest import Dataset, ImageRecord, load_dataset
+from ml.data.reviewed import with_reviewed
 from ml.errors import TrainingError
 from ml.files import write_json
 from ml.labels import Taxonomy, load_taxonomy
@@ -52,6 +54,7 @@ def train(
     bundle_folder: Path,
     *,
     negatives: Path | None = None,
+    reviewed: Path | None = None,
     resume: bool = False,
     stop_after: float = math.inf,
     progress_bar: bool = True,
@@ -61,7 +64,9 @@ def train(
     `run_folder` takes checkpoint, history and curves; with `resume` a run found there goes on. `stop_after` seconds
     end the run early, after a whole epoch, with a usable bundle; so does a file `stop` in `run_folder`, at once and
     with what the whole epochs before have given. `negatives` is a folder of pictures of other kinds than the label set
-    is for, for the gate (see ml.training.negatives). Raises TrainingError, DatasetError or BundleError.
+    is for, for the gate (see ml.training.negatives). `reviewed` is an export of reviewed cases that joins the training
+    split, but for what is also in a frozen one (see ml.data.reviewed). Raises TrainingError, DatasetError or
+    BundleError.
     """
     config.check()
     taxonomy = load_taxonomy(config.label_set)
@@ -81,6 +86,9 @@ def train(
             f"The data set was prepared for {dataset.label_set} ({', '.join(dataset.classes)}), "
             f"not for {taxonomy.name} ({', '.join(taxonomy.codes)}). Prepare it again with --label-set {taxonomy.name}."
         )
+    if reviewed is not None:
+        dataset = with_reviewed(dataset, reviewed, taxonomy, progress=progress_bar)
+        log.info("Reviewed cases: %s", json.dumps(dataset.summary["reviewed"]))
     graded = dataset.summary.get("severity", {}).get("disease", config.disease)
     if graded != config.disease:
         raise TrainingError(f"The data grade the severity of '{graded}', not of '{config.disease}'.")

@@ -75,7 +75,17 @@ def _init_pages(app: Flask) -> None:
     from webapp import health, i18n, metrics
     from webapp.account import views as account
     from webapp.admin import blueprint as admin
-    from webapp.admin import case, history, insights, measures, training  # noqa: F401  # they add their pages to it
+    from webapp.admin import (  # noqa: F401  # they add their pages to the blueprint
+        bulk,
+        case,
+        case_pdf,
+        history,
+        insights,
+        measures,
+        review,
+        training,
+        training_set,
+    )
     from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it

@@ -1,46 +1,168 @@
-"""One screening with everything that is stored of it."""
+"""One screening with everything that is stored of it, in the order of a reviewer's work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import abort, render_template, request
+from flask import abort, render_template, request, session
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import select
 
 from ml.labels import Taxonomy, find_taxonomy
+from webapp import audit
 from webapp.account.access import requires
-from webapp.admin import measures, similar, words
+from webapp.admin import measures, review_words, similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
 from webapp.extensions import db
 from webapp.inference import Reference, get_models
-from webapp.models.screening import PhotoRow, ScreeningRow
-from webapp.models.user import Role
+from webapp.models.review import Review, ReviewLabel, ReviewStatus
+from webapp.models.screening import PhotoRow, ScreeningRow, State
+from webapp.models.user import Role, User
 from webapp.photos import get_photos
 from webapp.responses import heatmap_jpeg, jpeg
+from webapp.reviews.rules import DECIDED, may_adjudicate, standing
+from webapp.reviews.second_answers import installed, second_answers
+from webapp.reviews.writing import reviews_of
+
+REMEMBERED = 100
+"""Screenings of which a session remembers that the model's answer was shown."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a reviewer has entered: kept where it could not be stored."""
+
+    label: str = ""
+    note: str = ""
+    decides: bool = True
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One label that a reviewer can choose, with the key that chooses it; `status` only of a class."""
+
+    key: str
+    label: str
+    name: str
+    status: str
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class Said:
+    """One review as it is shown: by whom, and whether it still counts."""
+
+    review: Review
+    reviewer: str
+    counts: bool
+    undone: bool
 
 
 @blueprint.get("/screenings/<int(max=9223372036854775807):screening_id>")
 @requires(Role.VIEWER)
 def case(screening_id: int) -> ResponseReturnValue:
-    """The page of one screening."""
-    row = db.session.get(ScreeningRow, screening_id)
-    if row is None:
-        abort(404)
+    """The page of one screening; `?queue=` is the list that it was opened from, `?after=` the one reviewed before."""
+    return case_page(find_case(screening_id))
+
+
+def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "") -> str:
+    """The page, with what was entered and a sentence on why that could not be stored."""
+    reviews = reviews_of(row.id)
+    found = standing(reviews)
     taxonomy = find_taxonomy(row.label_set) if row.label_set else None
     reference = get_models().reference(row.model_name, row.model_version or "") if row.model_name else None
     gates = [photo.answer["gate"] for photo in row.photos if photo.answer] or ([row.gate] if row.gate else [])
+    own = [one for one in reviews if one.reviewer_id == current_user.id]
+    hidden = was_hidden(row, own)
+    if current_user.may(Role.REVIEWER) and not hidden:
+        mark_shown(row.id)
+    reviewable = row.deleted_at is None and row.state == State.DONE and row.label_set is not None
     return render_template(
         "admin/case.html",
         row=row,
         taxonomy=taxonomy,
         words=words,
+        review_words=review_words,
         reference=reference,
         measured=gate_table(gates, reference.bundle.card if reference else None),
         measures=measures,
-        measured_lesions=measures.measures_of(row),
-        similar=_similar(row, reference, taxonomy),
+        measured_lesions=[] if hidden else measures.measures_of(row),
+        similar=[] if hidden else _similar(row, reference, taxonomy),
         scanned=similar.SCANNED,
         names_are_public=reference is not None and similar.names_are_public(reference.bundle.card),
+        hidden=hidden,
+        fault=fault,
+        typed=typed or _kept(own),
+        reviewing=reviewable and current_user.may(Role.REVIEWER),
+        choices=_choices(row, taxonomy),
+        seen=reviews[-1].id if reviews else 0,
+        standing=found,
+        said=said_of(reviews),
+        decided=any(one.status in DECIDED for one in found.opinions if one.reviewer_id == current_user.id),
+        adjudicating=may_adjudicate(found, current_user),
+        others=second_answers(row.id),
+        models=installed(row.label_set) if reviewable and row.label_set else [],
+        trail=audit.trail(f"screening:{row.id}"),
+        queue=request.args.get("queue"),
+        after=request.args.get("after", type=int),
+        neighbours=None,
     )
+
+
+def find_case(screening_id: int) -> ScreeningRow:
+    """The screening as it is now. Raises HTTP 404 where there is none."""
+    row = db.session.get(ScreeningRow, screening_id, populate_existing=True)
+    if row is None:
+        abort(404)
+    return row
+
+
+def mark_shown(screening_id: int) -> None:
+    """Remember that this person has been shown the model's answer: no review of theirs is a blind one any more."""
+    shown = [number for number in session.get("shown", []) if number != screening_id]
+    session["shown"] = [*shown, screening_id][-REMEMBERED:]
+
+
+def was_hidden(row: ScreeningRow, own: list[Review] | None = None) -> bool:
+    """Whether this person, who wants to choose first, has neither chosen nor been shown the model's answer."""
+    if not current_user.review_blind or row.state != State.DONE or row.deleted_at is not None:
+        return False
+    own = [one for one in reviews_of(row.id) if one.reviewer_id == current_user.id] if own is None else own
+    chosen = any(one.status in DECIDED for one in own)
+    return current_user.may(Role.REVIEWER) and not chosen and row.id not in session.get("shown", [])
+
+
+def _kept(own: list[Review]) -> Typed:
+    """What this person said last, for the form to begin with; nothing where that was taken back."""
+    last = own[-1] if own else None
+    if last is None or last.status not in (ReviewStatus.DRAFT, ReviewStatus.SUBMITTED):
+        return Typed()
+    return Typed(last.label or "", last.note or "" if last.status == ReviewStatus.DRAFT else "")
+
+
+def _choices(row: ScreeningRow, taxonomy: Taxonomy | None) -> list[Choice]:
+    labels = taxonomy.labels if taxonomy else ()
+    named = [(label.code, review_words.label_word(taxonomy, label.code), label.status.value) for label in labels]
+    named += [(code.value, review_words.label_word(taxonomy, code), "") for code in ReviewLabel]
+    shares = row.probabilities or {}
+    return [
+        Choice(str((at + 1) % 10) if at < 10 else "", code, name, status, shares.get(code))
+        for at, (code, name, status) in enumerate(named)
+    ]
+
+
+def said_of(reviews: Sequence[Review]) -> list[Said]:
+    """The reviews as they are shown, oldest first."""
+    found = standing(reviews)
+    ids = {one.reviewer_id for one in reviews}
+    names = {user.id: user.name for user in db.session.scalars(select(User).where(User.id.in_(ids)))}
+    undone = {one.undoes for one in reviews}
+    counting = {one.id for one in (*found.opinions, *([found.decision] if found.decision else []))}
+    return [
+        Said(one, names.get(one.reviewer_id, str(one.reviewer_id)), one.id in counting, one.id in undone)
+        for one in reviews
+    ]
 
 
 @dataclass(frozen=True)

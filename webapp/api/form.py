@@ -30,6 +30,7 @@ class ScreeningForm:
     uploads: list[Upload]
     language: str
     label_set: str | None
+    trainable: bool = False
     alone: "FirstLook | None" = None
     """The first look that is to answer alone, where only that was asked for."""
 
@@ -49,12 +50,16 @@ def read_form() -> ScreeningForm:
             "Send consent=true once the person in the photos has agreed that they are stored here and analysed.",
             field="consent",
         )
+    trainable = form.get("training_consent", "")
+    if trainable not in ("", "true", "false"):
+        detail = "Send training_consent=true where the person has agreed to that too, or leave the field out."
+        raise Problem("form-invalid", detail, field="training_consent")
     language = form.get("language") or accepted_language() or "en"
     if language not in LANGUAGES:
         raise Problem("form-invalid", f"Send one of {', '.join(LANGUAGES)}, or leave the field out.", field="language")
     label_set = _read_label_set(form.get("label_set", ""))
     alone = _read_first_look(form.get("first_look", ""), label_set)
-    return ScreeningForm(_read_photos(files.getlist("photos")), language, label_set, alone)
+    return ScreeningForm(_read_photos(files.getlist("photos")), language, label_set, trainable == "true", alone)
 
 
 def accepted_language() -> str | None:

@@ -184,6 +184,12 @@ def _create() -> dict[str, Any]:
             "description": "The person in the photos has agreed that they are stored here and analysed by a computer, "
             "knows that the result is not a diagnosis, and that photos and result can be deleted at any time.",
         },
+        "training_consent": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "description": "`true` where the person has agreed, apart from `consent` and freely, that models are "
+            "trained and checked with the photos. Left out or `false`, they never are.",
+        },
         "label_set": {
             "type": "string",
             "enum": taxonomy_names(),

@@ -103,6 +103,7 @@ def _open(form: ScreeningForm, token: str | None) -> str:
             channel=CHANNEL,
             language=form.language,
             consented=True,
+            trainable=form.trainable,
             label_set=form.label_set,
             token=token,
             alone=form.alone,

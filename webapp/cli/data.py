@@ -14,6 +14,7 @@ from ml.data.sources import FORMATS, SourceFolder
 from ml.errors import MLError
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 from webapp.cli.preview import preview_command
+from webapp.cli.reviewed import export_reviewed_command
 
 if TYPE_CHECKING:
     from ml.data.audit import Audit
@@ -34,6 +35,7 @@ def data_cli() -> None:
 
 
 data_cli.add_command(preview_command)
+data_cli.add_command(export_reviewed_command)
 
 
 def _parse_split(context: click.Context, parameter: click.Parameter, value: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ import logging
 import os
 import platform
 import re
+import shutil
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from webapp.cli.augmentation import augmentation_options, balancing_options, wit
 from webapp.cli.first_looks import train_preliminary
 from webapp.cli.folds import checked_fold
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
+from webapp.cli.reviewed import export_reviewed
+from webapp.reviews.training_set import CARD, Wanted
 
 if TYPE_CHECKING:
     from ml.training.config import TrainingConfig
@@ -109,6 +112,13 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
     help="Train a first look instead, by what is measured of a lesion (docs/first-look.md); of the other options only "
     "--data, --out, --gate-negatives and --seed count. [name: LABEL_SET-first-look]",
 )
+@click.option(
+    "--include-reviewed",
+    is_flag=True,
+    help="Add what reviewers agree on, of people who allow training, to the training split, and to no other.",
+)
+@click.option("--min-reviewers", type=click.IntRange(1), default=1, show_default=True, help="For --include-reviewed.")
+@click.option("--blind-only", is_flag=True, help="For --include-reviewed: only classes chosen before the model's.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
@@ -132,6 +142,9 @@ def train_command(
     stop_after: float | None,
     gate_negatives: Path | None,
     preliminary: bool,
+    include_reviewed: bool,
+    min_reviewers: int,
+    blind_only: bool,
     **options: Any,
 ) -> None:
     """Train a network on a prepared data set and write it as a bundle to the models folder.
@@ -167,6 +180,9 @@ def train_command(
         "stop_after": float("inf") if stop_after is None else 60 * stop_after,
         "progress_bar": sys.stderr.isatty(),
     }
+    if include_reviewed:
+        wanted = Wanted(options["label_set"], min_reviewers, blind_only)
+        how["reviewed"] = _reviewed(run_folder / "reviewed", wanted, resume=resume)
     try:
         config, folder = _config(options), models / name / new_version()
         if fold is None:
@@ -177,6 +193,20 @@ def train_command(
         raise click.ClickException(str(error)) from error
     for bundle in bundles:
         click.echo(f"{bundle.card.name}@{bundle.card.version}  {bundle.path}")
+
+
+def _reviewed(folder: Path, wanted: Wanted, *, resume: bool) -> Path:
+    """The reviewed cases for a run, as a folder: made anew for a new run, the same ones for a resumed one."""
+    if resume and (folder / CARD).exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    card = export_reviewed(folder, wanted)
+    if not card["images"]:
+        raise click.ClickException(
+            "There are no reviewed cases to include: none is undisputed, has a class of the label set, and is of a "
+            "person who allows training. Train without --include-reviewed."
+        )
+    return folder
 
 
 def _as_path(reference: str | None, models: Path) -> str | None:

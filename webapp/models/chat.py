@@ -21,3 +21,5 @@ class TelegramChat(Base):
     language: Mapped[str] = mapped_column(String(10))
     label_set: Mapped[str | None] = mapped_column(String(80))
     consent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Since when models may be trained with photos of this chat; null until its person has said so.
+    training_consent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -49,6 +49,12 @@ class UploadForm(FlaskForm):
         ),
         validators=[InputRequired(lazy_gettext("Please agree to the analysis of your photos first."))],
     )
+    training = BooleanField(
+        lazy_gettext(
+            "My photos may also be used to train and check such models. This is voluntary, changes nothing about the "
+            "result, and I can take it back on the result page."
+        )
+    )
 
     def asked(self, offered: Sequence[Question]) -> str | None:
         """The label set of the chosen question; None, for the default model, where none was chosen."""

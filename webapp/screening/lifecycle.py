@@ -85,11 +85,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sent photos, where a channel knows: a keyed hash, the answer's encrypted address, the time of consent."""
+    """Who sent photos, where a channel knows: a keyed hash, the answer's encrypted address, the times of consents."""
 
     key: str
     reply_to: bytes
     consent_at: datetime
+    training_consent_at: datetime | None = None
 
 
 def open_screening(
@@ -98,6 +99,7 @@ def open_screening(
     channel: str,
     language: str,
     consented: bool,
+    trainable: bool = False,
     label_set: str | None = None,
     token: str | None = None,
     sender: Sender | None = None,
@@ -105,10 +107,11 @@ def open_screening(
 ) -> tuple[int, str]:
     """Keep the photos and commit a pending row for them; returns its id and the token of its page.
 
-    `label_set` is the one that the row is to be answered with, the default model's when None. A first look is taken
-    here and kept with the row; with `alone` that one is the answer, and the row is done. A `token` that is given
-    must be as hard to guess as the one made otherwise. Raises OSError where photos cannot be kept, and IntegrityError
-    where there is a row with this token already; nothing is left behind then.
+    `trainable` is the consent to training with them. `label_set` is the one that the row is to be answered with, the
+    default model's when None. A first look is taken here and kept with the row; with `alone` that one is the answer,
+    and the row is done. A `token` that is given must be as hard to guess as the one made otherwise. Raises OSError
+    where photos cannot be kept, and IntegrityError where there is a row with this token already; nothing is left behind
+    then.
     """
     token = token or secrets.token_urlsafe(32)
     store = get_photos()
@@ -129,6 +132,7 @@ def open_screening(
             created_at=now,
             asked_label_set=label_set,
             consent_at=consent_at,
+            training_consent_at=sender.training_consent_at if sender else now if trainable else None,
             sender=sender.key if sender else None,
             reply_to=sender.reply_to if sender else None,
             photos=photos,

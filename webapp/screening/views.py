@@ -3,12 +3,14 @@
 from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ml.errors import MLError
 from ml.labels import Taxonomy, find_taxonomy
+from webapp import clock
 from webapp.admission import admitted, get_admission
 from webapp.config import PHOTOS_PER_SCREENING
+from webapp.database import write_transaction
 from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
 from webapp.inference import Busy, get_models
@@ -49,6 +51,7 @@ def upload() -> ResponseReturnValue:
         channel="web",
         language=str(get_locale()),
         consented=bool(form.consent.data),
+        trainable=bool(form.training.data),
         label_set=form.asked(offered),
     )
     try:
@@ -102,6 +105,19 @@ def delete(token: str) -> ResponseReturnValue:
     """Delete photos and result. Doing it twice does no harm."""
     erase(_find(token).id)
     return redirect(url_for("screening.result", token=token), 303)
+
+
+@blueprint.post("/results/<token>/training")
+def training(token: str) -> ResponseReturnValue:
+    """Allow training with these photos, or take that back: from then on no export has them."""
+    row_id = _find(token).id
+    with write_transaction() as session:
+        session.execute(
+            update(ScreeningRow)
+            .where(ScreeningRow.id == row_id, ScreeningRow.deleted_at.is_(None))
+            .values(training_consent_at=clock.now() if request.form.get("allow") == "yes" else None)
+        )
+    return redirect(url_for("screening.result", token=token, _anchor="training"), 303)
 
 
 @blueprint.get("/language/<code>")

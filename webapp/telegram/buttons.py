@@ -13,6 +13,7 @@ from webapp.screening.questions import Question
 AGREE, HELLO, LANGUAGE, QUESTION = "agree", "hello", "language", "question"
 HEATMAP, ASK_DELETE, DELETE, KEEP = "heatmap", "ask-delete", "delete", "keep"
 FORGET, REMEMBER = "forget", "remember"
+TRAINING, YES, NO = "training", "yes", "no"
 
 
 def consent(language: str) -> InlineKeyboardMarkup:
@@ -48,6 +49,11 @@ def result(token: str, page: str, *, heatmap: bool) -> InlineKeyboardMarkup:
 def confirm_deletion(token: str) -> InlineKeyboardMarkup:
     """The second step of deleting one result."""
     return InlineKeyboardMarkup([[_button(_("Yes, delete"), DELETE, token), _button(_("No, keep"), KEEP, token)]])
+
+
+def training() -> InlineKeyboardMarkup:
+    """Whether models may be trained with the photos."""
+    return InlineKeyboardMarkup([[_button(_("Yes, allow it"), TRAINING, YES), _button(_("No"), TRAINING, NO)]])
 
 
 def confirm_forgetting() -> InlineKeyboardMarkup:

@@ -107,6 +107,19 @@ def set_label_set(chat: int, label_set: str | None) -> None:
         )
 
 
+def set_training(chat: int, allowed: bool) -> None:
+    """Remember whether models may be trained with what this chat sends; a no holds for all it has sent, too."""
+    with write_transaction() as session:
+        session.execute(
+            update(TelegramChat)
+            .where(TelegramChat.chat_hash == chat_hash(chat))
+            .values(training_consent_at=clock.now() if allowed else None)
+        )
+        if not allowed:
+            sent = ScreeningRow.sender == chat_hash(chat)
+            session.execute(update(ScreeningRow).where(sent).values(training_consent_at=None))
+
+
 def screenings_of(chat: int) -> list[int]:
     """Ids of everything that this chat has sent and that is not deleted."""
     sent = ScreeningRow.sender == chat_hash(chat)

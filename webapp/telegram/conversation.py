@@ -96,6 +96,15 @@ class Conversation:
         else:
             await self._reply(message, language, question)
 
+    async def training(self, update: Update, context: Context) -> None:
+        """/training: whether models may be trained with the photos; no, until the person says yes."""
+        message, chat, language = await self._where(update)
+        if chat is None:
+            await self._reply(message, language, lambda: (words.welcome(), buttons.consent(language)))
+        else:
+            allowed = chat.training_consent_at is not None
+            await self._reply(message, language, lambda: (words.ask_training(allowed), buttons.training()))
+
     async def privacy(self, update: Update, context: Context) -> None:
         """/privacy: what is kept, and how long."""
         message, _, language = await self._where(update)
@@ -163,6 +172,10 @@ class Conversation:
             case buttons.LANGUAGE:
                 await self._threads.store(chats.set_language, pressed.chat, chosen)
                 await pressed.edit(self._threads.say(chosen, words.language_kept))
+            case buttons.TRAINING:
+                allowed = pressed.about == buttons.YES
+                await self._threads.store(chats.set_training, pressed.chat, allowed)
+                await pressed.edit(self._threads.say(pressed.language, words.training_kept, allowed))
             case buttons.FORGET:
                 count = await self._threads.store(chats.forget, pressed.chat)
                 await pressed.edit(self._threads.say(pressed.language, words.all_deleted, count))

@@ -169,7 +169,7 @@ def _keep(
     """Open a screening with a photo or, for an album that has one, add it there. Raises OSError as those do."""
     opened = _opened(address)
     if opened is None:
-        sender = Sender(chat_hash(address.chat), seal(address), chat.consent_at)
+        sender = Sender(chat_hash(address.chat), seal(address), chat.consent_at, chat.training_consent_at)
         try:
             return open_screening(
                 [upload],

@@ -54,6 +54,7 @@ class Receiver:
                         ("help", conversation.help),
                         ("language", conversation.language),
                         ("topic", conversation.topic),
+                        ("training", conversation.training),
                         ("privacy", conversation.privacy),
                         ("delete", conversation.delete),
                     )

@@ -121,6 +121,7 @@ def commands() -> dict[str, str]:
         "help": _("How to send photos"),
         "language": _("Choose the language"),
         **topic,
+        "training": _("Say whether models may be trained with your photos"),
         "privacy": _("What is kept, and for how long"),
         "delete": _("Delete everything that was sent from this chat"),
     }
@@ -136,6 +137,7 @@ def privacy() -> str:
                 points(
                     _("Your photos, stored anew without place, time or device data, and the results."),
                     _("When you agreed, your language and your topic: until /delete."),
+                    _("Models are trained with your photos only if you allow it, at /training."),
                     _(
                         "Neither your name nor the number of this chat: only a keyed hash of that number, so that your "
                         "results can be found when you delete them. From a photo to its answer the number is kept "
@@ -168,6 +170,25 @@ def privacy() -> str:
             ),
         )
     )
+
+
+def ask_training(allowed: bool) -> str:
+    """Whether models may be trained with the photos, and what holds now."""
+    return paragraphs(
+        _(
+            "May your photos also be used to train and check such models? This is voluntary and changes nothing about "
+            "the results. You can take it back here at any time, for the photos that you have sent, too; models that "
+            "were trained before stay."
+        ),
+        _("At present: yes, for photos sent since you allowed it.") if allowed else _("At present: no."),
+    )
+
+
+def training_kept(allowed: bool) -> str:
+    """What holds from now on."""
+    if allowed:
+        return paragraphs(_("Thank you. Models may be trained with the photos that you send from now on."))
+    return paragraphs(_("Your photos are not used for training, nor are those that you have sent so far."))
 
 
 def ask_language() -> str:
