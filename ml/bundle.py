@@ -28,6 +28,10 @@ WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 GATE = "gate.safetensors"
 CASES = "cases.safetensors"
+LEARNT = "learnt-from.txt"
+"""Which images it learnt from or was tuned on (see ml.provenance)."""
+HISTORY = "history.csv"
+"""The record of its training run, one line an epoch (see ml.training.history)."""
 CHECKSUMS = "SHA256SUMS"
 FIRST_LOOK = "first-look.safetensors"
 """In place of weights in a folder that holds no network but a first look (see ml.preliminary)."""
@@ -152,7 +156,7 @@ def load_bundle(path: Path) -> Bundle:
     A flipped byte in weights usually loads without complaint, so the sums are checked each time.
     Raises BundleError, in one sentence, for anything missing, damaged or unreadable.
     """
-    verify(path, CONTENT, optional=(CASES,))
+    verify(path, CONTENT, optional=(CASES, LEARNT, HISTORY))
     return Bundle(path, Card.from_dict(read_card(path)))
 
 
@@ -193,10 +197,12 @@ def save_bundle(
     weights: Mapping[str, NDArray[Any]],
     gate: Mapping[str, NDArray[np.float32]],
     cases: tuple[Mapping[str, NDArray[Any]], Mapping[str, str]] | None = None,
+    texts: Mapping[str, str | None] = {},  # never changed
 ) -> Bundle:
     """Write a bundle as one step: a complete, verified folder appears at `folder`, or none.
 
-    `cases` are the tensors and texts of the index of confirmed cases (see ml.similar), where there is one.
+    `cases` are the tensors and texts of the index of confirmed cases (see ml.similar), where there is one; `texts` is
+    what goes into LEARNT and HISTORY, by these names.
 
     Weight matrices are stored in half precision; vectors (biases, variances of normalisation layers, which can be
     smaller than half precision tells apart) stay in single. Raises BundleError where `folder` already exists.
@@ -208,6 +214,9 @@ def save_bundle(
         save_file({k: v.copy(order="C") for k, v in gate.items()}, partial / GATE)
         if cases is not None:
             save_file({k: v.copy(order="C") for k, v in cases[0].items()}, partial / CASES, metadata=dict(cases[1]))
+        for name, text in texts.items():
+            if text is not None:
+                write_bytes(partial / name, text.encode())
         write_json(partial / CARD, card.to_dict())
 
     write_folder(folder, fill, load_bundle)

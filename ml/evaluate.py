@@ -1,7 +1,7 @@
 """`evaluate`: a model and a split of a prepared dataset in; figures, predictions and a report out."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -115,11 +115,18 @@ def evaluate(
 
 
 def predict_records(
-    screener: Screener, folder: Path, records: tuple[ImageRecord, ...], *, batch_size: int, progress: bool
+    screener: Screener,
+    folder: Path,
+    records: tuple[ImageRecord, ...],
+    *,
+    batch_size: int,
+    progress: bool,
+    told: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
     """The model's answers to images, each taken by itself, with at most `batch_size` in memory.
 
-    Raises DatasetError where an image is missing or cannot be decoded.
+    `told` is called with the number of images answered. Raises DatasetError where an image is missing or cannot be
+    decoded.
     """
     answers: list[Prediction] = []
     screenings: list[Screening] = []
@@ -129,6 +136,7 @@ def predict_records(
             answers.append(screener.classifier.predict(photos))
             screenings += screener.judge(photos, answers[-1])
             bar.update(len(photos))
+            told(start + len(photos))
     logits = np.concatenate([answer.logits for answer in answers]).astype(np.float64)
     return Predictions(
         taxonomy=load_taxonomy(screener.card.label_set),
@@ -227,9 +235,9 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
 def _held_out(trained_on: Mapping[str, Any], asked: Mapping[str, Any], split: str) -> bool:
     """Whether a preparation kept exactly the images that are asked about out of training and tuning."""
     if split == PROMOTION:
-        return trained_on.get("promotion_digest", "") == asked.get("promotion_digest")
+        return bool(trained_on.get("promotion_digest", "") == asked.get("promotion_digest"))
     kept = trained_on.get("split_digests", {}).get("test", "")
-    return split == "test" and kept == asked["split_digests"]["test"] and bool(kept)
+    return bool(kept) and split == "test" and kept == asked["split_digests"]["test"]
 
 
 def _shown_path(path: Path, folder: Path) -> str:

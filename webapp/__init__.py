@@ -50,6 +50,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
     )
     from webapp.account import views as account
     from webapp.models import chat, training_run  # noqa: F401  # not all use their tables, but migrations look at all
+    from webapp.promotion import shadow
 
     metrics.init_metrics(app)
     request_log.init_request_log(app, config)
@@ -66,6 +67,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
     photos.init_photos(app, config.photos)
     inference.init_inference(app, config)
     admission.init_admission(app, config)
+    shadow.init_shadow(app)
     first_looks.init_first_looks(app, config)
     errors.init_errors(app)
     responses.init_headers(app, config)
@@ -82,7 +84,9 @@ def _init_pages(app: Flask) -> None:
         history,
         insights,
         measures,
+        models,
         review,
+        shadow,
         training,
         training_set,
     )
@@ -134,6 +138,7 @@ def _init_commands(app: Flask) -> None:
         export,
         gate,
         insights,
+        models,
         photos,
         predict,
         screenings,
@@ -156,6 +161,7 @@ def _init_commands(app: Flask) -> None:
         conditions.conditions_command,
         compare.compare_command,
         export.export_command,
+        models.models_cli,
         predict.predict_command,
         users.users,
         tokens.tokens,

@@ -43,6 +43,16 @@ class Config:
         "Model that answers: NAME, NAME@VERSION or a path; or several with commas between, one for each label set, "
         "the default one first. The shipped ones when unset.",
     ] = ""
+    promotion_data: Annotated[
+        str,
+        "Prepared data whose split `promotion` decides whether a model may replace another; several with commas "
+        "between, one for each label set. `INSTANCE/promotion/<label set>` where unset.",
+    ] = ""
+    promotion_margin: Annotated[
+        float,
+        "How much lower a promoted model's sensitivity to malignant lesions may be, as a share: a larger loss must be "
+        "ruled out with 95 % certainty.",
+    ] = 0.08
     answer_not_dermatoscopic: Annotated[
         bool, "Answer ordinary, not dermatoscopic photos too, with a caution, instead of refusing them."
     ] = False
@@ -198,6 +208,14 @@ def _parse(field: str, text: str, kind: type) -> Any:
         if not text.isdecimal():
             raise ConfigError(f"{name} must be a whole number, not '{text}'.")
         return int(text)
+    if kind is float:
+        try:
+            share = float(text)
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            raise ConfigError(f"{name} must be a number between 0 and 1, not '{text}'.")
+        return share
     if field in ADDRESSES and not text.startswith(("https://", "http://")):
         raise ConfigError(f"{name} must be an address that begins with https:// or http://, not '{text}'.")
     if field == "log_format" and text not in LOG_FORMATS:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ml.errors import MLError
 from webapp.extensions import db
-from webapp.inference import get_screener
+from webapp.inference import get_models, get_screener
 from webapp.models.screening import ScreeningRow
 
 blueprint = Blueprint("health", __name__)
@@ -21,7 +21,10 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """503 until the database is there with its tables and the model is loaded; says which of them is missing."""
+    """503 until the database is there with its tables and the model is loaded; says which of them is missing.
+
+    `promotion` is there where a promoted model cannot answer and the one before goes on: that is ready, but not well.
+    """
     checks = {"database": "ok", "model": "ok"}
     try:
         db.session.execute(select(ScreeningRow.id).limit(1))
@@ -34,4 +37,6 @@ def readyz() -> ResponseReturnValue:
         current_app.logger.exception("readiness: model")
         checks["model"] = "cannot be loaded"
     ready = set(checks.values()) == {"ok"}
-    return {"status": "ok" if ready else "unavailable", **checks}, 200 if ready else 503
+    problems = get_models().problems()
+    told = {"promotion": " ".join(problems)} if problems else {}
+    return {"status": "ok" if ready else "unavailable", **checks, **told}, 200 if ready else 503

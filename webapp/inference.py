@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from flask import Flask, current_app
 from ml.errors import BundleError, DatasetError
 from webapp.config import Config, ConfigError
 from webapp.metrics import STAGES
+from webapp.model_names import configured, stated_label_sets
+from webapp.promotion.standing import Standing, Standings
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SPARE_LOADED = 1
 """Models held in memory beyond one for each model that answers: the one before a promotion. Those used last stay."""
+RETRY_SECONDS = 10.0
+"""How long a promoted model that could not be loaded is left alone before it is tried again."""
 KEPT_REFERENCES = 4
 """Models whose cards and confirmed cases are held in memory for looking at old answers."""
 
@@ -44,15 +48,24 @@ class Reference:
 
 
 class Models:
-    """Loaded models by the folder of their bundle, so that a newly promoted bundle is loaded when it is asked for."""
+    """Loaded models by the folder of their bundle, so that a newly promoted bundle is loaded when it is asked for.
+
+    For each label set the promotions say which model answers, and below them `MODEL`. A promoted one answers once it is
+    loaded and found whole; until then, or where it is not, the one before goes on, and `problems` says why.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._names = configured(config)
+        self._standings = Standings()
         self._severity: SeverityStage | None = None
         self._loading = threading.Lock()
+        self._holding = threading.Lock()
         self._turn = threading.Lock()
         self._screeners: dict[Path, Screener] = {}
+        self._serving: dict[str, str] = {}
+        self._failed: dict[str, tuple[float, str]] = {}
+        self._problems: dict[str, str] = {}
         self._references: dict[tuple[str, str], Reference] = {}
 
     def get(self, label_set: str | None = None, version: str | None = None) -> Screener:
@@ -61,33 +74,119 @@ class Models:
         Raises BundleError where there is no such model, its bundle is damaged or its label set is gone. A model that
         is damaged does not keep the others from answering.
         """
+        wanted = self._candidates(label_set)
+        if version:
+            return self.load(f"{Path(wanted[0]).name.partition('@')[0]}@{version}")
+        key = label_set or ""
+        serving = self._serving.get(key, wanted[0])
+        if serving != wanted[0]:
+            wanted = tuple(dict.fromkeys((wanted[0], serving, *wanted[1:])))
+            if self._loading.locked():  # another thread loads what was promoted; this one need not wait for it
+                return self.load(serving)
+        for reference in wanted[:-1]:
+            if self._failed_lately(reference):
+                continue
+            try:
+                return self._serve(key, reference, wanted[0], self.load(reference))
+            except BundleError as error:
+                log.error("%s cannot answer: %s", reference, error)
+                self._failed[reference] = (time.monotonic() + RETRY_SECONDS, str(error))
+        return self._serve(key, wanted[-1], wanted[0], self.load(wanted[-1]))
+
+    def load(self, reference: str) -> Screener:
+        """The screener of a model by its reference, loaded and verified where it is not yet. Raises BundleError."""
         # Imported here: the web application must start without loading a deep-learning library.
-        from ml.bundle import find_bundle, load_bundle
+        from ml.bundle import find_bundle
+
+        path = find_bundle(reference, self._config.models)
+        found = self._held(path)
+        if found is None:
+            with self._loading:
+                found = self._held(path) or self._read(path)
+                with self._holding:
+                    self._screeners[path] = found
+                    beside = sum(standing.shadow is not None for standing in self._standings.known.values())
+                    for old in list(self._screeners)[: -len(self._names) - SPARE_LOADED - beside]:
+                        del self._screeners[old]
+        return found
+
+    def _held(self, path: Path) -> Screener | None:
+        with self._holding:
+            found = self._screeners.pop(path, None)
+            if found is not None:
+                self._screeners[path] = found  # the last of the dictionary is the one used last
+            return found
+
+    def _read(self, path: Path) -> Screener:
+        from ml.bundle import load_bundle
         from ml.screen import Screener
 
-        name = self._names[0] if label_set is None else self._name_of(label_set)
-        if version:
-            name = f"{Path(name).name.partition('@')[0]}@{version}"
-        path = find_bundle(name, self._config.models)
-        with self._loading:
-            screener = self._screeners.pop(path, None)
-            if screener is None:
-                self._severity = self._severity or severity_stage(self._config)
-                bundle = load_bundle(path)
-                if bundle.card.stage:
-                    raise BundleError(f"The model '{bundle.card.name}' only grades; SEVERITY=on has it do so.")
-                try:
-                    screener = Screener(
-                        bundle,
-                        answer_not_dermatoscopic=self._config.answer_not_dermatoscopic,
-                        severity=self._severity,
-                    )
-                except DatasetError as error:
-                    raise BundleError(f"The model's label set cannot be read. {error}") from error
-            self._screeners[path] = screener  # the last of the dictionary is the one used last
-            for old in list(self._screeners)[: -len(self._names) - SPARE_LOADED]:
-                del self._screeners[old]
+        self._severity = self._severity or severity_stage(self._config)
+        bundle = load_bundle(path)
+        if bundle.card.stage:
+            raise BundleError(f"The model '{bundle.card.name}' only grades; SEVERITY=on has it do so.")
+        try:
+            return Screener(
+                bundle,
+                answer_not_dermatoscopic=self._config.answer_not_dermatoscopic,
+                severity=self._severity,
+            )
+        except DatasetError as error:
+            raise BundleError(f"The model's label set cannot be read. {error}") from error
+
+    def _serve(self, key: str, reference: str, wanted: str, screener: Screener) -> Screener:
+        """Note which model answers, and where that is not the one that should, why."""
+        if reference == wanted:
+            self._failed.pop(reference, None)
+            self._problems.pop(key, None)
+        else:
+            failure = self._failed[wanted][1]
+            self._problems[key] = f"{wanted} was promoted and cannot answer, so {reference} goes on. {failure}"
+        self._serving[key] = reference
         return screener
+
+    def _failed_lately(self, reference: str) -> bool:
+        return time.monotonic() < self._failed.get(reference, (0.0, ""))[0]
+
+    def _candidates(self, label_set: str | None) -> tuple[str, ...]:
+        """References of the models that may answer, the one that should first, and what `MODEL` names last."""
+        standings = self._standings.now()
+        if label_set is None:
+            start = self._names[0]
+            label_set = next(iter(stated_label_sets([start], self._config)), "") if standings else ""
+        else:
+            start = self._name_of(label_set)
+        promoted = standings[label_set].promoted if label_set in standings else ()
+        return tuple(dict.fromkeys((*reversed(promoted), start)))
+
+    def references(self) -> dict[str, str]:
+        """Label set -> the reference of the model that answers it now, the default one first. Nothing is loaded."""
+        found = {}
+        for label_set in self.label_sets():
+            serving = self._serving.get(label_set) if label_set in self._problems else None
+            found[label_set] = serving or self._candidates(label_set)[0]
+        return found
+
+    def holder(self, label_set: str, standing: Standing) -> str:
+        """NAME@VERSION of the model that should answer a label set by this standing of it; "" where `MODEL` names none
+        that is there."""
+        from ml.bundle import find_bundle, read_card
+
+        if standing.promoted:
+            return standing.promoted[-1]
+        try:
+            card = read_card(find_bundle(self._name_of(label_set), self._config.models))
+            return f"{card['name']}@{card['version']}"
+        except (BundleError, KeyError):
+            return ""
+
+    def standings(self) -> dict[str, Standing]:
+        """What was decided about each label set."""
+        return self._standings.now()
+
+    def problems(self) -> list[str]:
+        """A sentence for each label set whose promoted model cannot answer."""
+        return list(dict.fromkeys(self._problems.values()))
 
     def label_sets(self) -> list[str]:
         """The label sets that are answered, the default model's first. No model is loaded for it."""
@@ -151,6 +250,10 @@ class Models:
                 log.info("%s@%s: %s", name, version, error)
         return None
 
+    def busy(self) -> bool:
+        """Whether a screening is being answered right now."""
+        return self._turn.locked()
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Exclusive use of the processor by one screening: two at once would both take twice as long.
@@ -167,14 +270,6 @@ class Models:
             self._turn.release()
 
 
-def configured(config: Config) -> tuple[str, ...]:
-    """The references of the models that answer, as `find_bundle` takes them, the default one first."""
-    from ml.bundle import DEFAULT_MODELS, is_bundle
-
-    default, *others = DEFAULT_MODELS
-    return config.model_references or (str(default), *(str(path) for path in others if is_bundle(path)))
-
-
 def severity_stage(config: Config) -> SeverityStage | None:
     """The second stage, which loads its models when they are needed; None where it is not switched on."""
     from ml.bundle import find_bundle
@@ -187,25 +282,6 @@ def severity_stage(config: Config) -> SeverityStage | None:
             return None
 
     return SeverityStage(find) if config.severity else None
-
-
-def stated_label_sets(names: Sequence[str], config: Config) -> dict[str, str]:
-    """Label set -> the reference of the model that answers with it, in their order, from the cards alone.
-
-    A model that is not there, or has no readable card, is left out; of two for one label set the first counts.
-    """
-    from ml.bundle import find_bundle, stated_label_set
-
-    found: dict[str, str] = {}
-    for name in names:
-        try:
-            label_set = stated_label_set(find_bundle(name, config.models))
-        except BundleError as error:
-            log.warning("left out: %s", error)
-            continue
-        if label_set is not None:
-            found.setdefault(label_set, name)
-    return found
 
 
 def init_inference(app: Flask, config: Config) -> None:

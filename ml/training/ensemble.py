@@ -13,12 +13,13 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from ml.bundle import CASES, WEIGHTS, Bundle, member_prefix, save_bundle
+from ml.bundle import CASES, LEARNT, WEIGHTS, Bundle, member_prefix, save_bundle
 from ml.data.manifest import Dataset, load_dataset, read_image
 from ml.errors import TrainingError
 from ml.labels import load_taxonomy
 from ml.packing import pack, unpack
 from ml.predict import Classifier, combined
+from ml.provenance import listed
 from ml.training.choices import fix_choices
 from ml.training.config import OperatingPoints
 
@@ -73,7 +74,7 @@ def make_ensemble(
         validation=chosen.validation,
     )
     log.info("Validation: %s", card.validation)
-    return save_bundle(folder, card, weights, gate, case_index(members[0]))
+    return save_bundle(folder, card, weights, gate, case_index(members[0]), {LEARNT: listed((), members)})
 
 
 def case_index(bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from ml.architectures import find_architecture
-from ml.bundle import Bundle, Card, is_bundle, load_bundle, save_bundle
+from ml.bundle import HISTORY, LEARNT, Bundle, Card, is_bundle, load_bundle, save_bundle
 from ml.data.cache import decoded
 from ml.data.manifest import Dataset
 from ml.files import sha256_file
 from ml.labels import Taxonomy
 from ml.packing import pack, unpack
+from ml.provenance import listed
 from ml.severity_grades import CLINICAL, STAGE
 from ml.similar import CaseRecord, fit_case_index
 from ml.training.checkpoint import Progress
@@ -70,7 +71,20 @@ def finish(
     log.info("Validation: %s", card.validation)
     arrays, gate = fit_run_gate(run, dataset, negatives, taxonomy.photos)
     card = replace(card, gate=gate)
-    return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays))
+    record = run.folder / HISTORY
+    texts = {LEARNT: _learnt(config, dataset), HISTORY: record.read_text() if record.is_file() else None}
+    return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays), texts)
+
+
+def _learnt(config: TrainingConfig, dataset: Dataset) -> str | None:
+    """The images that the weights, or choices about them, come from, those of earlier runs and of the teacher too."""
+    used = [record.sha256 for name in ("train", "val") for record in dataset.split(name)]
+    return listed(used, [load_bundle(path) for path in _before(config)])
+
+
+def _before(config: TrainingConfig) -> list[Path]:
+    """The bundles that this one started from or learnt of: a warm start's, and the teacher's."""
+    return [path for path in (Path(config.weights), Path(config.teacher or "")) if is_bundle(path)]
 
 
 def _stage(config: TrainingConfig, dataset: Dataset) -> dict[str, Any]:
@@ -127,9 +141,8 @@ def _lineage(config: TrainingConfig) -> tuple[dict[str, Any], ...]:
     """The instalments before this one, oldest first, then the teacher with its own: name, version, settings, progress
     and data of each. What a teacher learnt from had a part in the weights too."""
     found: list[dict[str, Any]] = []
-    for path in (Path(config.weights), Path(config.teacher or "")):
-        if is_bundle(path):
-            card = load_bundle(path).networks()[0].card
-            entry = {"name": card.name, "version": card.version, "training": card.training, "data": card.data}
-            found += [*card.lineage, entry]
+    for path in _before(config):
+        card = load_bundle(path).networks()[0].card
+        entry = {"name": card.name, "version": card.version, "training": card.training, "data": card.data}
+        found += [*card.lineage, entry]
     return tuple(found)

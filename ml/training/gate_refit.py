@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from ml.bundle import WEIGHTS, Bundle, member_prefix, save_bundle
+from ml.bundle import HISTORY, LEARNT, WEIGHTS, Bundle, member_prefix, save_bundle
 from ml.data.manifest import load_dataset
 from ml.errors import TrainingError
 from ml.labels import load_taxonomy
@@ -40,4 +40,5 @@ def refit_gate(bundle: Bundle, data: Path, negatives: Path | None, folder: Path,
         for index in range(1, len(card.members)):
             own = bundle.member(index).gate_arrays()
             gates |= {member_prefix(index) + name: np.asarray(values) for name, values in own.items()}
-    return save_bundle(folder, card, load_file(bundle.path / WEIGHTS), gates, case_index(bundle))
+    kept = {name: path.read_text() if (path := bundle.path / name).is_file() else None for name in (LEARNT, HISTORY)}
+    return save_bundle(folder, card, load_file(bundle.path / WEIGHTS), gates, case_index(bundle), kept)

@@ -23,7 +23,8 @@ from tests.webapp.api import KEY, kind_of, send
 from tests.webapp.forms import form_token
 from webapp.cli.predict import predict_command
 from webapp.config import Config, ConfigError
-from webapp.inference import configured, get_screener
+from webapp.inference import get_screener
+from webapp.model_names import configured
 from webapp.models.screening import ScreeningRow
 
 Rows = Callable[[], Sequence[ScreeningRow]]

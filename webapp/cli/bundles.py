@@ -6,7 +6,8 @@ from flask import current_app
 
 from ml.errors import BundleError
 from webapp.config import Config
-from webapp.inference import configured, stated_label_sets
+from webapp.inference import get_models
+from webapp.model_names import configured
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
@@ -22,12 +23,12 @@ def chosen_bundle(reference: str | None, label_set: str | None = None) -> "Bundl
     from ml.bundle import find_bundle, load_bundle
 
     config: Config = current_app.config["LENS"]
-    names = configured(config)
-    if reference is None and label_set is not None:
-        reference = stated_label_sets(names, config).get(label_set)
-        if reference is None:
+    if reference is None:
+        answering = get_models().references()
+        if label_set is not None and label_set not in answering:
             raise BundleError(f"No model answers for label set '{label_set}'. Name one with --model.")
-    bundle = load_bundle(find_bundle(reference or names[0], config.models))
+        reference = answering[label_set] if label_set else next(iter(answering.values()), configured(config)[0])
+    bundle = load_bundle(find_bundle(reference, config.models))
     if label_set not in (None, bundle.card.label_set):
         raise BundleError(f"The model {bundle.card.name} answers for '{bundle.card.label_set}', not for '{label_set}'.")
     return bundle

@@ -12,7 +12,7 @@ from ml.bundle import CARD, CHECKSUMS, Card, find_bundle
 from ml.errors import BundleError, DatasetError
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from webapp.config import Config
-from webapp.inference import configured
+from webapp.inference import get_models
 from webapp.model_page.tones import STUDY, Tones, read_tones
 
 EVALUATION = Path("evaluation") / "metrics.json"
@@ -116,7 +116,7 @@ class Model:
 def answering_models(config: Config) -> list[Model]:
     """The models that answer now, the default one first; what cannot be read is left out."""
     found: dict[str, Model] = {}
-    for reference in configured(config):
+    for reference in get_models().references().values():
         model = _find(config, reference)
         if model is not None:
             found.setdefault(model.taxonomy.name, model)
@@ -131,7 +131,14 @@ def find_model(config: Config, name: str, version: str) -> Model | None:
 
 def _find(config: Config, reference: str) -> Model | None:
     try:
-        path = find_bundle(reference, config.models)
+        return read_model(find_bundle(reference, config.models))
+    except BundleError:
+        return None
+
+
+def read_model(path: Path) -> Model | None:
+    """The model in a folder; None where it cannot be read."""
+    try:
         return _read(path, (path / CARD).stat().st_mtime_ns, _modified(path / EVALUATION), _modified(path / STUDY))
     except (BundleError, DatasetError, OSError, ValueError):
         return None

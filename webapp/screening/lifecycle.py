@@ -37,6 +37,7 @@ from webapp.models.review import Review
 from webapp.models.screening import CaseStatus, PhotoRow, ScreeningRow, State, token_hash
 from webapp.models.second_answer import SecondAnswer
 from webapp.photos import get_photos
+from webapp.promotion import shadow
 
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook
@@ -47,23 +48,11 @@ MAX_ATTEMPTS = 3
 # What a tombstone no longer holds.
 ERASED: dict[str, Any] = {"review_status": CaseStatus.PENDING} | dict.fromkeys(
     (
-        "predicted",
-        "probabilities",
-        "status",
-        "malignant_risk",
-        "thresholds",
-        "gate",
-        "first_look",
-        "severity",
-        "seconds",
-        "sender",
-        "reply_to",
-        "uncertainty",
-        "disagreement",
-        "gate_verdict",
+        "predicted", "probabilities", "status", "malignant_risk", "thresholds", "gate", "first_look",
+        "severity", "seconds", "sender", "reply_to", "uncertainty", "disagreement", "gate_verdict",
         "reviewed_class",
     )
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -237,6 +226,7 @@ def answer(screening_id: int) -> None:
     outcomes = zip(photos, each, evidence, strict=True)
     _finish(screening_id, claim, values, [(p.id, PhotoRow.columns_of(one, found)) for p, one, found in outcomes])
     metrics.answered(whole)
+    shadow.offer(screening_id, whole.label_set)
 
 
 def _claim(screening_id: int) -> str | None:

@@ -1,0 +1,117 @@
+"""Champion and challenger on one promotion set: both answer it, and the numbers decide (see ml.promotion)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ml import metrics
+from ml.bundle import CASES, Bundle
+from ml.data.manifest import PROMOTION, Dataset, ImageRecord, load_dataset
+from ml.errors import BundleError, DatasetError
+from ml.evaluate import BATCH_SIZE, describe_bundle, predict_records, training_overlap
+from ml.predictions import Predictions
+from ml.promotion import compare
+from ml.provenance import met
+from ml.screen import Screener
+from ml.similar import CaseIndex
+
+Told = Callable[[int, int], None]
+
+
+def challenge(
+    champion: Bundle,
+    challenger: Bundle,
+    folder: Path,
+    margin: float,
+    *,
+    told: Told = lambda done, of: None,
+    resamples: int = 2000,
+) -> dict[str, Any]:
+    """Let both models answer the promotion split of the prepared data in `folder`; whether the challenger may answer
+    in the champion's place, and every number that says so, as plain JSON types (`ml.promotion.Verdict` and more).
+
+    `told` is called with images answered and to be answered, those of both models counted. Models that cannot be
+    compared (other classes, or images that one has learnt from) are refused without an answer: then there is no
+    `figures`. Raises DatasetError where there is no such split or it cannot be read.
+    """
+    dataset = load_dataset(folder)
+    records = dataset.split(PROMOTION)
+    if not records:
+        raise DatasetError(f"{folder} has no promotion split; 'flask data promotion-set' gives it one.")
+    common: dict[str, Any] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "champion": describe_bundle(champion),
+        "challenger": describe_bundle(challenger),
+        "promotion_digest": dataset.digest(PROMOTION),
+        "margin": margin,
+        "images": len(records),
+        "lesions": len({record.lesion_id for record in records}),
+    }
+    reasons, notes = _incomparable(champion, challenger, dataset, records)
+    if reasons:
+        return common | {"passes": False, "reasons": reasons, "notes": notes}
+    answers = []
+    for place, bundle in enumerate((champion, challenger)):
+        answers.append(
+            predict_records(
+                Screener(bundle),
+                dataset.folder,
+                records,
+                batch_size=BATCH_SIZE,
+                progress=False,
+                told=lambda done, place=place: told(done + place * len(records), 2 * len(records)),  # type: ignore[misc]
+            )
+        )
+    verdict = compare(answers[0], answers[1], margin, resamples=resamples)
+    return asdict(verdict) | common | {"notes": notes, "answers": [_summary(one) for one in answers]}
+
+
+def _incomparable(
+    champion: Bundle, challenger: Bundle, dataset: Dataset, records: tuple[ImageRecord, ...]
+) -> tuple[list[str], list[str]]:
+    """Reasons why the two cannot be compared on these images, and what is not known about that."""
+    reasons, notes = [], []
+    if challenger.card.label_set != champion.card.label_set or challenger.card.classes != champion.card.classes:
+        reasons.append("other_classes")
+    elif dataset.classes != champion.card.classes:
+        reasons.append("set_of_other_classes")
+    for role, bundle in (("champion", champion), ("challenger", challenger)):
+        known = _has_met(bundle, dataset, records)
+        if known:
+            reasons.append(f"{role}_has_met_them")
+        elif known is None:
+            notes.append(f"{role}_may_have_met_them")
+    return reasons, notes
+
+
+def _has_met(bundle: Bundle, dataset: Dataset, records: tuple[ImageRecord, ...]) -> bool | None:
+    """Whether a model learnt from some of these images or lesions; None where its files cannot tell.
+
+    A bundle's list of images tells for certain. Without one, its card tells where it was trained on this very
+    preparation or on another split of it, and its confirmed cases name training images and lesions.
+    """
+    found = met(bundle, (record.sha256 for record in records))
+    if found is not None:
+        return found > 0
+    if bundle.card.data.get("split_digests") == dataset.fingerprint()["split_digests"]:
+        return False  # the promotion split of a dataset shares nothing with its other splits
+    verdict = training_overlap(bundle, dataset, PROMOTION)["verdict"]
+    if verdict != "unknown":
+        return verdict == "overlap"
+    if (bundle.path / CASES).is_file():
+        try:
+            cases = CaseIndex.load(bundle.path / CASES).cases
+        except BundleError:
+            return None
+        if {case.image for case in cases} & {record.path.stem for record in records}:
+            return True
+    return None
+
+
+def _summary(answers: Predictions) -> Mapping[str, Any]:
+    """Statuses by true class, and the confusion matrix, of one model."""
+    codes = answers.taxonomy.codes
+    matrix = metrics.confusion_matrix(answers.labels, answers.predicted, len(codes))
+    return {"confusion": matrix.astype(int).tolist(), "accuracy": float(metrics.accuracy(matrix))}

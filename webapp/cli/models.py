@@ -1,0 +1,181 @@
+"""`flask models`: which models there are, which one answers, and what takes its place."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from tqdm import tqdm
+
+from ml.errors import MLError
+from webapp import audit
+from webapp.config import Config
+from webapp.inference import get_models
+from webapp.model_page.facts import read_model
+from webapp.promotion.catalogue import Entry, entries
+from webapp.promotion.decisions import Refused, decide, installed, make_pair, rollback, set_shadow
+from webapp.promotion.reasons import figure_name, points, sentence
+
+FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "ece")
+models_cli = AppGroup("models", help="Look at models, and decide which one answers.")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors as one sentence."""
+    try:
+        yield
+    except (Refused, MLError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@models_cli.command("list")
+def list_models() -> None:
+    """Every bundle: what it is, where it is from, and whether it answers."""
+    for entry in entries(_config()):
+        told = entry.problem or f"{entry.label_set}, {entry.origin}"
+        click.echo(f"{entry.reference}\t{entry.role or '-'}\t{told}")
+    for problem in get_models().problems():
+        click.echo(problem, err=True)
+
+
+@models_cli.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """One bundle: its card in short, and its figures."""
+    entry = _entry(name)
+    if entry.bundle is None:
+        raise click.ClickException(entry.problem)
+    card = entry.bundle.card
+    click.echo(f"{entry.reference}  {entry.role or 'does not answer'}")
+    click.echo(f"Label set {card.label_set}: {', '.join(card.classes)}")
+    networks = ", ".join(member["architecture"] for member in card.members) or card.architecture
+    click.echo(f"Network {networks}, {card.image_size} pixels; licence: {card.licence}")
+    for line in _figures([entry]):
+        click.echo(line)
+
+
+@models_cli.command("compare")
+@click.argument("names", nargs=-1, required=True)
+def compare(names: tuple[str, ...]) -> None:
+    """Figures of two or more bundles side by side, from the evaluations beside them."""
+    for line in _figures([_entry(name) for name in names]):
+        click.echo(line)
+
+
+@models_cli.command("check")
+@click.argument("name")
+def check(name: str) -> None:
+    """Compare a bundle with the model that answers, on the promotion set, and keep the numbers; no more than that."""
+    with _told():
+        numbers = _checked(name)
+    _print_numbers(numbers)
+
+
+@models_cli.command("promote")
+@click.argument("name")
+@click.option("--force", metavar="REASON", help="Promote it whatever the numbers say. The reason is recorded.")
+def promote(name: str, force: str | None) -> None:
+    """Let a bundle answer in place of the one that does, if the numbers allow it.
+
+    Both answer the promotion set first. It is refused where it could miss more malignant lesions, where its percentages
+    cannot be believed, or where the set is too small to tell. Running processes switch within a second.
+    """
+    if force is not None and not force.strip():
+        raise click.UsageError("--force needs a reason.")
+    with _told():
+        pair = make_pair(_config(), name)
+        numbers: dict[str, Any]
+        try:
+            numbers = _checked(name)
+        except MLError as error:
+            if not force:
+                raise
+            numbers = {"passes": False, "reasons": ["not_compared"], "notes": [str(error)]}
+        promoted = decide(pair, numbers, audit.COMMAND, force=force)
+    _print_numbers(numbers)
+    if not promoted:
+        raise click.ClickException(f"Not promoted. {pair.champion} goes on answering.")
+    click.echo(f"{pair.challenger} answers '{pair.label_set}' now, instead of {pair.champion}.")
+
+
+@models_cli.command("rollback")
+@click.option("--label-set", help="Whose model; the default one's when left out.")
+def rollback_command(label_set: str | None) -> None:
+    """Let the model before the last promotion answer again."""
+    with _told():
+        chosen = label_set or next(iter(get_models().label_sets()), "")
+        rollback(chosen, audit.COMMAND)
+    click.echo(f"{get_models().references().get(chosen, 'No model')} answers '{chosen}' now.")
+
+
+@models_cli.command("shadow")
+@click.argument("name", required=False)
+@click.option("--off", is_flag=True, help="Nothing answers in the shadow any more.")
+@click.option("--label-set", help="With --off: whose shadow; the default one's when left out.")
+def shadow(name: str | None, off: bool, label_set: str | None) -> None:
+    """Have a bundle answer every new upload too, without anybody being told; /admin/models shows where it differs."""
+    if bool(name) == off:
+        raise click.UsageError("Give NAME, or --off.")
+    with _told():
+        if name:
+            bundle, reference = installed(_config(), name)
+            set_shadow(bundle.card.label_set, audit.COMMAND, reference)
+            click.echo(f"{reference} answers '{bundle.card.label_set}' in the shadow.")
+        else:
+            set_shadow(label_set or next(iter(get_models().label_sets()), ""), audit.COMMAND, None)
+            click.echo("Nothing answers in the shadow.")
+
+
+def _checked(name: str) -> dict[str, Any]:
+    from webapp.promotion.checks import checked  # brings evaluation, which listing does not need
+
+    config = _config()
+    with tqdm(unit="image", disable=not sys.stderr.isatty()) as bar:
+
+        def told(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        return checked(make_pair(config, name), config.promotion_margin, audit.COMMAND, told)
+
+
+def _print_numbers(numbers: dict[str, Any]) -> None:
+    for code, row in numbers.get("figures", {}).items():
+        if row["difference"] is not None:
+            click.echo(
+                f"{figure_name(code)}: {points(row['champion'])} % -> {points(row['challenger'])} %, difference "
+                f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])}), {row['lesions']} "
+                f"lesions, {row['gained']} gained, {row['lost']} lost"
+            )
+    for code in (*numbers["reasons"], *numbers.get("notes", ())):
+        click.echo(sentence(code, numbers))
+
+
+def _figures(chosen: list[Entry]) -> Iterator[str]:
+    models = [read_model(entry.path) for entry in chosen]
+    yield "\t".join(["", *(entry.reference for entry in chosen)])
+    for name in FIGURES:
+        row = [name]
+        for model in models:
+            found = model.evaluation if model else None
+            low, high = found["intervals"][name] if found else (None, None)
+            row.append(f"{found[name]:.3f} ({low:.3f} to {high:.3f})" if found and low is not None else "not measured")
+        yield "\t".join(row)
+
+
+def _entry(name: str) -> Entry:
+    wanted, _, version = name.partition("@")
+    for entry in entries(_config()):
+        own, _, at = entry.reference.partition("@")
+        if own == wanted and version in ("", at):
+            return entry
+    raise click.ClickException(f"There is no model '{name}'. `flask models list` shows all.")
+
+
+def _config() -> Config:
+    config: Config = current_app.config["LENS"]
+    return config

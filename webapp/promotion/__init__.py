@@ -1,0 +1,1 @@
+"""Which model answers: promotion, rollback, and a challenger that answers in the shadow."""
