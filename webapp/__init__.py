@@ -130,6 +130,7 @@ def _init_pages(app: Flask) -> None:
 def _init_commands(app: Flask) -> None:
     from webapp.cli import (
         audit,
+        backup,
         compare,
         conditions,
         data,
@@ -168,6 +169,8 @@ def _init_commands(app: Flask) -> None:
         audit.audit,
         screenings.screenings,
         photos.photos,
+        backup.backup_command,
+        backup.restore_command,
         telegram.telegram_command,
         settings.settings,
     ):

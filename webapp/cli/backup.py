@@ -1,0 +1,118 @@
+"""`flask backup` and `flask restore`: what must not be lost, saved while the application runs, and put back."""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from flask import current_app
+from flask.cli import with_appcontext
+
+from webapp.backup import MANIFEST, Backup, BackupError, check_backup, make_backup, read_manifest, restore_backup
+from webapp.config import PROJECT_FOLDER, Config
+
+
+@click.command("backup")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--with-secret-key", is_flag=True, help="Save the secret key too: whoever has the backup can then log in."
+)
+@click.option("--check", is_flag=True, help="Only read and check the backup at TARGET.")
+@with_appcontext
+def backup_command(target: Path, with_secret_key: bool, check: bool) -> None:
+    """Save database, photos, trained models and own label sets to TARGET: a folder, or a file that ends in .tar.
+
+    The application may run meanwhile. A folder that holds a backup is brought up to date; what it has already is not
+    copied again. Everything is read back and compared with its checksums. Training runs and data sets are not saved.
+
+    Without the secret key people log in again after a restore, and the bot's chats are not recognised.
+    """
+    config: Config = current_app.config["LENS"]
+    try:
+        if check:
+            with _opened(target) as folder:
+                found = check_backup(folder)
+        elif target.suffix == ".tar":
+            found = _as_file(config, target, secret_key=with_secret_key)
+        else:
+            found = make_backup(config, target, secret_key=with_secret_key)
+    except (BackupError, OSError) as error:
+        raise click.ClickException(_sentence(error)) from error
+    new = "" if check else f", {found.copied} files of photos copied"
+    click.echo(f"{found.screenings} screenings and {found.photos} photos{new}; all checksums agree.")
+    if not check:
+        click.echo(
+            "The secret key is in it: keep it safe." if found.with_secret_key else "The secret key is not in it."
+        )
+
+
+@click.command("restore")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("--overwrite", is_flag=True, help="Replace what this instance holds. Stop the application first.")
+@with_appcontext
+def restore_command(source: Path, overwrite: bool) -> None:
+    """Put a backup that `flask backup` made into this instance, which must be empty."""
+    config: Config = current_app.config["LENS"]
+    try:
+        with _opened(source) as folder:
+            _check_revision(check_backup(folder))
+            found = restore_backup(config, folder, overwrite=overwrite)
+    except (BackupError, OSError, tarfile.TarError) as error:
+        raise click.ClickException(_sentence(error)) from error
+    click.echo(f"{found.screenings} screenings and {found.photos} photos restored.")
+    if not found.with_secret_key:
+        click.echo("The backup holds no secret key: people log in again, and the bot's chats are not recognised.")
+    click.echo("Run `flask db upgrade`, then start the application.")
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, BackupError) else f"Files could not be read or written: {error}"
+
+
+def _check_revision(found: Backup) -> None:
+    """Raises BackupError for a database that a later version of this program has migrated."""
+    if found.revision is None:
+        return
+    try:
+        ScriptDirectory(str(PROJECT_FOLDER / "migrations")).get_revision(found.revision)
+    except CommandError:
+        raise BackupError("The backup is of a later version of this program. Update first.") from None
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Path]:
+    """The backup as a folder."""
+    if source.is_dir():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(dir=source.parent, prefix=f".{source.name}.") as place:
+        try:
+            with tarfile.open(source) as archive:
+                archive.extractall(place, filter="data")
+        except (tarfile.TarError, OSError):
+            raise BackupError("The file is no backup, or is damaged.") from None
+        yield Path(place)
+
+
+def _as_file(config: Config, target: Path, *, secret_key: bool) -> Backup:
+    """A backup as one file, put in place when it is whole."""
+    staging = Path(tempfile.mkdtemp(dir=target.resolve().parent, prefix=f".{target.name}."))
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        found = make_backup(config, staging, secret_key=secret_key, link=True)
+        with tarfile.open(partial, "w") as archive:
+            for name in [MANIFEST, *read_manifest(staging)["files"]]:
+                archive.add(staging / name, name)
+        partial.chmod(0o600)
+        with _opened(partial) as folder:
+            check_backup(folder)
+        partial.replace(target)
+        return found
+    finally:
+        partial.unlink(missing_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
