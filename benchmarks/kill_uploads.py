@@ -242,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.2, help="mean seconds from an acknowledgement to a kill")
-    parser.add_argument("--masters", type=float, default=0.1, help="share of the kills that hit the master")
+    parser.add_argument("--masters", type=float, default=0.04, help="share of the kills that hit the master")
     parser.add_argument("--model", default="", help="folder of a bundle; a tiny one is trained when left out")
     parser.add_argument("--preload", action="store_true", help="replace killed workers at once: minutes, not an hour")
     parser.add_argument("--seed", type=int, default=None)

@@ -68,7 +68,7 @@ ROWS = (
         "sqlite_writers.json",
         "python benchmarks/sqlite_writers.py --out docs/reliability/sqlite_writers.json",
         writers,
-        "a writer that waits longer than 30 s is answered 503 with Retry-After",
+        "a writer that waits longer than 8 s is answered 503 with Retry-After",
     ),
 )
 

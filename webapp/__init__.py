@@ -36,6 +36,7 @@ def create_app(config: Config | None = None) -> Flask:
 def _init_extensions(app: Flask, config: Config) -> None:
     from webapp import (
         admission,
+        clock,
         database,
         errors,
         extensions,
@@ -60,6 +61,8 @@ def _init_extensions(app: Flask, config: Config) -> None:
         database.configure(extensions.db.engine)
     extensions.migrate.init_app(app, extensions.db, directory=str(PROJECT_FOLDER / "migrations"), render_as_batch=True)
     extensions.csrf.init_app(app)
+    setback = clock.Setback(extensions.limiter.reset)
+    app.before_request(setback.look)  # before the limits are looked at
     extensions.limiter.init_app(app)
     extensions.babel.init_app(app, locale_selector=i18n.choose_language)
     sessions.init_sessions(app)

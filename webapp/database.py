@@ -10,13 +10,15 @@ from typing import Any
 
 from flask_sqlalchemy.session import Session
 from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import scoped_session
 
 from webapp.extensions import db
 
 log = logging.getLogger(__name__)
 
-BUSY_SECONDS = 30
+BUSY_SECONDS = 8
+"""How long a connection waits for a lock. Whoever waited in vain is told so while they still wait for an answer."""
 # Older releases can corrupt a write-ahead log that several connections write and reset ("WAL-reset bug", sqlite.org).
 SAFE_WAL = (3, 51, 3)
 
@@ -60,7 +62,7 @@ def configure(engine: Engine) -> None:
     def on_connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout = {BUSY_SECONDS * 1000}",
+            f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
             "foreign_keys = ON",
             f"journal_mode = {journal}",
             "synchronous = FULL",
@@ -72,6 +74,11 @@ def configure(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def is_full(error: OperationalError) -> bool:
+    """Whether the database could not be written because the disk is full."""
+    return "disk is full" in str(error.orig) or "No space left" in str(error.orig)
 
 
 @contextmanager

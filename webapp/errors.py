@@ -10,9 +10,10 @@ from ml.errors import BundleError, DecoderUnavailable, InvalidImage, MLError
 from webapp.admission import QueueFull
 from webapp.api.problems import http_problem
 from webapp.config import Config
+from webapp.database import is_full
 from webapp.i18n import gettext as _
 from webapp.inference import Busy
-from webapp.responses import DISK_FULL, RETRY_SECONDS, drain
+from webapp.responses import DISK_FULL, FULL_RETRY_SECONDS, RETRY_SECONDS, drain
 from webapp.screening import advice
 
 
@@ -96,16 +97,21 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 def _database_error(error: OperationalError) -> ResponseReturnValue:
     current_app.logger.exception("the database does not answer")
-    return _unavailable()
+    return _no_room() if is_full(error) else _unavailable()
 
 
 def _system_error(error: OSError) -> ResponseReturnValue:
     current_app.logger.exception("the operating system refused something")
-    if error.errno in DISK_FULL:
-        return error_page(
-            507, _("No room left"), _("The server's disk is full, so nothing was stored. Please try again later.")
-        )
-    return _unavailable()
+    return _no_room() if error.errno in DISK_FULL else _unavailable()
+
+
+def _no_room() -> Response:
+    return error_page(
+        507,
+        _("No room left"),
+        _("The server's disk is full, so nothing was stored. Please try again later."),
+        {"Retry-After": str(FULL_RETRY_SECONDS)},
+    )
 
 
 def _busy(error: Busy) -> ResponseReturnValue:

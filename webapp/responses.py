@@ -12,6 +12,8 @@ from webapp.photos import PhotoStore
 
 # After how many seconds to come back where nothing better is known.
 RETRY_SECONDS = 10
+# Somebody has to make room first.
+FULL_RETRY_SECONDS = 300
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 CONTENT_SECURITY_POLICY = "; ".join(

@@ -3,13 +3,19 @@
 import json
 import random
 import runpy
+import threading
+import time
+import uuid
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from benchmarks import kill_uploads, sqlite_writers
-from benchmarks.serving import Server
+from benchmarks.serving import TRANSPORT_ERRORS, Server, drawn_photo, post_api
 from ml.bundle import Bundle
+from webapp.database import sqlite_module
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -35,3 +41,39 @@ def test_four_writers(tmp_path: Path) -> None:
     assert (found["transactions"], found["lost"], found["refused"]) == (40, 0, 0)
     told = runpy.run_path(str(PROJECT / "docs" / "update_reliability.py"))["writers"](found)
     assert "4 processes, 40 write transactions" in told
+
+
+@pytest.mark.slow
+def test_a_stop_answers_what_was_accepted(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """SIGTERM in the middle of uploads: every row that was opened was acknowledged to whoever sent it."""
+    server = Server(tmp_path / "instance", str(tiny_bundle.path), 1, {"OMP_NUM_THREADS": "1"})
+    server.flask("db", "upgrade")
+    server.start()
+    acknowledged: list[int] = []
+    photo = drawn_photo(side=240)
+
+    def upload() -> None:
+        try:
+            while True:
+                with httpx.Client(base_url=server.address, timeout=60) as client:
+                    acknowledged.append(post_api(client, photo, str(uuid.uuid4())).status_code)
+        except TRANSPORT_ERRORS:
+            return  # nobody listens any more
+
+    try:
+        server.wait()
+        clients = [threading.Thread(target=upload) for _ in range(6)]
+        for client in clients:
+            client.start()
+        while len(acknowledged) < 5:
+            time.sleep(0.05)
+        assert server.stop() == 0
+        for client in clients:
+            client.join(60)
+    finally:
+        server.kill_master()
+    with closing(sqlite_module().connect(server.database)) as connection:
+        states = [state for (state,) in connection.execute("SELECT state FROM screenings")]
+    assert set(acknowledged) <= {201, 503}
+    assert len(states) == acknowledged.count(201)
+    assert set(states) == {"done"}

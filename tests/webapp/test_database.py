@@ -71,7 +71,12 @@ def test_pragmas(app: Flask) -> None:
         }
     safe = database.sqlite_module().sqlite_version_info >= database.SAFE_WAL
     journal = "wal" if safe else "delete"
-    assert values == {"foreign_keys": 1, "busy_timeout": 30_000, "journal_mode": journal, "secure_delete": 1}
+    assert values == {
+        "foreign_keys": 1,
+        "busy_timeout": database.BUSY_SECONDS * 1000,
+        "journal_mode": journal,
+        "secure_delete": 1,
+    }
 
 
 def test_old_library_means_no_write_ahead_log(

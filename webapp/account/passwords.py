@@ -41,13 +41,15 @@ def authenticate(name: str, password: str, config: Config) -> User | None:
     with write_transaction() as session:
         # Read again, and held: attempts made at the same time count too, and so does a lock that they have set.
         session.refresh(user, with_for_update=True)
-        if user.locked_until is not None and user.locked_until > now:
+        # A lock that ends later than any made now was made before the clock was set back.
+        longest = now + timedelta(minutes=config.login_lock_minutes)
+        if user.locked_until is not None and now < user.locked_until <= longest:
             return None
         if not correct or not user.active or user.password_hash != known:
             user.failed_logins += 1
             if user.failed_logins >= config.login_failures:
                 user.failed_logins = 0
-                user.locked_until = now + timedelta(minutes=config.login_lock_minutes)
+                user.locked_until = longest
                 audit.record_as(audit.NOBODY, "user.lock", f"user:{user.id}", minutes=config.login_lock_minutes)
             return None
         user.failed_logins = 0

@@ -11,8 +11,9 @@ from werkzeug.exceptions import HTTPException
 from ml.errors import BundleError, DecoderUnavailable, MLError
 from webapp.admission import QueueFull
 from webapp.config import Config
+from webapp.database import is_full
 from webapp.inference import Busy
-from webapp.responses import DISK_FULL, RETRY_SECONDS, drain
+from webapp.responses import DISK_FULL, FULL_RETRY_SECONDS, RETRY_SECONDS, drain
 
 MEDIA_TYPE = "application/problem+json"
 # What a problem's `type` begins with: the place on the documentation page that describes it.
@@ -118,6 +119,10 @@ def unavailable(detail: str = "") -> Problem:
     return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
+def _no_room() -> Problem:
+    return Problem("storage-full", headers={"Retry-After": str(FULL_RETRY_SECONDS)})
+
+
 def http_problem(error: HTTPException) -> ResponseReturnValue:
     """An HTTP error of the framework as a problem; a redirect stays what it is."""
     status = error.code or 500
@@ -158,12 +163,12 @@ def _busy(error: Busy) -> ResponseReturnValue:
 
 def _database_error(error: OperationalError) -> ResponseReturnValue:
     current_app.logger.exception("the database does not answer")
-    return unavailable().response()
+    return (_no_room() if is_full(error) else unavailable()).response()
 
 
 def _system_error(error: OSError) -> ResponseReturnValue:
     current_app.logger.exception("the operating system refused something")
-    return (Problem("storage-full") if error.errno in DISK_FULL else unavailable()).response()
+    return (_no_room() if error.errno in DISK_FULL else unavailable()).response()
 
 
 def _ml_error(error: MLError) -> ResponseReturnValue:
