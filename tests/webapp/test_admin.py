@@ -51,7 +51,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_every_other_route_needs_an_account(app: Flask, client: FlaskClient) -> None:
-    values: dict[str, Any] = {"screening_id": 1, "photo_id": 1}
+    values: dict[str, Any] = {"screening_id": 1, "photo_id": 1, "view": 1, "kind": "csv"}
     checked = 0
     for rule in app.url_map.iter_rules():
         if rule.endpoint in PUBLIC:
@@ -138,7 +138,7 @@ def test_filters(admin: FlaskClient, fill: Callable[..., None]) -> None:
         "from=2026-03-02&to=2026-03-02": 1,
         "model=tiny@2": 1,
         "model=nothing": 0,
-        "status=nonsense&from=nonsense&older=nonsense&newer=!!": 7,
+        "status=nonsense&from=nonsense&after=nonsense&before=!!": 7,
     }
     for query, count in expected.items():
         page = admin.get(f"/admin/history?{query}")
@@ -177,8 +177,8 @@ def test_odd_queries(admin: FlaskClient, fill: Callable[..., None]) -> None:
     fill(1)
     too_early = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+14:00|1").decode()
     for query in (
-        f"older={too_early}",
-        "older=MjAyNg",
+        f"after={too_early}",
+        "after=MjAyNg",
         "from=0001-01-01&to=9999-12-31",
         "model=%00",
         "predicted=%ed%a0%80",

@@ -8,7 +8,7 @@ from flask import Flask
 from ml.errors import ImageFault
 from ml.labels import Status
 from ml.screening import TIPS
-from webapp.admin.query import STATUSES
+from webapp.history.filters import STATUSES
 from webapp.screening import advice
 
 

@@ -15,6 +15,8 @@ from webapp.admin import measures, review_words, similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
 from webapp.extensions import db
+from webapp.history.filters import read_queue
+from webapp.history.queue import neighbours
 from webapp.inference import Reference, get_models
 from webapp.models.review import Review, ReviewLabel, ReviewStatus
 from webapp.models.screening import PhotoRow, ScreeningRow, State
@@ -77,6 +79,7 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
     hidden = was_hidden(row, own)
     if current_user.may(Role.REVIEWER) and not hidden:
         mark_shown(row.id)
+    queue = request.args.get("queue")
     reviewable = row.deleted_at is None and row.state == State.DONE and row.label_set is not None
     return render_template(
         "admin/case.html",
@@ -104,9 +107,9 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
         others=second_answers(row.id),
         models=installed(row.label_set) if reviewable and row.label_set else [],
         trail=audit.trail(f"screening:{row.id}"),
-        queue=request.args.get("queue"),
+        queue=queue,
         after=request.args.get("after", type=int),
-        neighbours=None,
+        neighbours=None if queue is None else neighbours(*read_queue(queue), row),
     )
 
 

@@ -1,9 +1,13 @@
 """What the codes of a stored answer are called on the case page. A code without a word here is shown as it is."""
 
+from collections.abc import Mapping
+
 from flask_babel import format_decimal
 
+from ml.labels import Taxonomy
 from webapp.i18n import gettext as _
 from webapp.i18n import percent
+from webapp.screening import advice
 
 CLOSE, FAR = 0.25, 0.02
 """Closeness from which the nearest confirmed case is called close, and below which none is."""
@@ -130,6 +134,41 @@ def failure(code: str) -> str:
     """Why a screening ended without an answer."""
     words = {"photo_lost": _("The kept photo cannot be read"), "no_answer": _("Every attempt failed")}
     return words.get(code, code)
+
+
+def review_status(code: str) -> str:
+    """How far the review of a screening has come."""
+    words = {
+        "pending": _("To be reviewed"),
+        "draft": _("Review begun"),
+        "submitted": _("Reviewed"),
+        "disputed": _("Disputed"),
+        "discarded": _("Discarded"),
+    }
+    return words.get(code, code)
+
+
+def any_class(code: str, taxonomies: Mapping[str, Taxonomy]) -> str:
+    """A class or a review's label, where it is not known which label set it is from."""
+    words = {
+        "_other": _("Another class"),
+        "_no_lesion": _("No lesion"),
+        "_cannot_tell": _("Cannot be told"),
+    }
+    names = (advice.class_word(taxonomy, code) for taxonomy in taxonomies.values() if code in taxonomy.codes)
+    return words.get(code) or next(names, code)
+
+
+def sort(code: str) -> str:
+    """An order of the history."""
+    words = {
+        "newest": _("Newest first"),
+        "oldest": _("Oldest first"),
+        "risk": _("Highest risk first"),
+        "uncertainty": _("Least certain first"),
+        "disagreement": _("First look and model furthest apart"),
+    }
+    return words[code]
 
 
 def channel(code: str) -> str:

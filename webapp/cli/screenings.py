@@ -1,13 +1,18 @@
 """`flask screenings`: looking after what was uploaded."""
 
+from typing import TextIO
+
 import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
 from ml.errors import MLError
-from webapp import clock
+from webapp import audit, clock
 from webapp.cli.insights import count_all
+from webapp.database import write_transaction
 from webapp.extensions import db
+from webapp.history.export import FORMATS
+from webapp.history.filters import read_queue
 from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State
 from webapp.screening.lifecycle import answer
@@ -52,3 +57,18 @@ def sweep() -> None:
         raise click.ClickException(
             " ".join(f"{problem} {number} screenings wait for it." for problem, number in problems.items())
         )
+
+
+@screenings.command("export")
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="csv", show_default=True)
+@click.option("--query", default="", help="Filters and sort as in the address of /admin/history: 'status=refused'.")
+@click.option("--out", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="A file to write.")
+def export(kind: str, query: str, out: TextIO) -> None:
+    """Write the history as CSV or JSON lines, with the filters and the sort of the history page."""
+    filters, sort = read_queue(query)
+    asked = {name: value for name, value in filters.to_args().items() if name != "q"}
+    with write_transaction():
+        audit.record(f"export.{kind}", "history", filters=asked, sort=sort.name, searched=bool(filters.text))
+    write, _mimetype = FORMATS[kind]
+    for text in write(filters, sort):
+        out.write(text)

@@ -3,12 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import DDL, CheckConstraint, ForeignKey, Index, String, Text, event
+from sqlalchemy import DDL, CheckConstraint, ForeignKey, Index, String, Text, event, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.models.base import Base, UTCDateTime
 
 NOTE_LENGTH = 4000
+NOTED = text("note IS NOT NULL")
 
 
 class ReviewStatus(StrEnum):
@@ -48,6 +49,7 @@ class Review(Base):
         Index("ix_reviews_screening", "screening_id", "id"),
         Index("ix_reviews_reviewer", "reviewer_id", "id"),
         Index("ix_reviews_bulk", "bulk"),
+        Index("ix_reviews_noted", "id", sqlite_where=NOTED, postgresql_where=NOTED),
         {"sqlite_autoincrement": True},
     )
 

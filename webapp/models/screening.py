@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, Computed, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ml.images import encode_grey_png
@@ -15,6 +15,36 @@ from webapp.models.base import Base, UTCDateTime
 PENDING = text("state = 'pending'")
 UNSENT = text("reply_to IS NOT NULL")
 REVIEWED = text("review_status = 'submitted'")
+
+FACET_FIELDS = (
+    "status", "label_set", "predicted", "gate_verdict", "review_status", "reviewed_class", "channel", "language",
+    "model_name", "model_version",
+)  # fmt: skip
+"""What `facet` is made of, in order; see webapp.history.facets."""
+FACET = " || '|' || ".join(
+    (
+        "CASE WHEN deleted_at IS NOT NULL THEN 'deleted' WHEN state <> 'done' THEN state ELSE coalesce(status, '') END",
+        "coalesce(label_set, asked_label_set, '')",
+        "coalesce(predicted, '')",
+        "coalesce(gate_verdict, '')",
+        "CASE WHEN deleted_at IS NULL THEN review_status ELSE '' END",
+        "coalesce(reviewed_class, '')",
+        "channel",
+        "language",
+        "coalesce(model_name, '')",
+        "coalesce(model_version, '')",
+    )
+)
+SORTED = ("created_at", "risk_order", "uncertainty_order", "disagreement_order")
+# One index in the order of each sort, and one for each sort within a facet. All hold whatever a filter may ask, so that
+# rows that do not match are passed over without being read.
+HISTORY_INDEXES = {
+    f"ix_screenings_by_{column}": (column, "id", "facet", *(other for other in SORTED[:3] if other != column))
+    for column in SORTED
+} | {
+    f"ix_screenings_facet_{column}": ("facet", column, "id", *(other for other in SORTED[:3] if other != column))
+    for column in SORTED
+}
 
 
 class State(StrEnum):
@@ -51,14 +81,13 @@ class ScreeningRow(Base):
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
         Index("ix_screenings_newest", "created_at", "id"),
-        Index("ix_screenings_status_newest", "status", "created_at", "id"),
-        Index("ix_screenings_predicted_newest", "predicted", "created_at", "id"),
         Index("ix_screenings_model_newest", "model_name", "model_version", "created_at", "id"),
         Index("ix_screenings_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
         Index("ix_screenings_sender", "sender"),
         Index("ix_screenings_unsent", "id", sqlite_where=UNSENT, postgresql_where=UNSENT),
         Index("ix_screenings_finished", "finished_at"),
         Index("ix_screenings_reviewed", "finished_at", sqlite_where=REVIEWED, postgresql_where=REVIEWED),
+        *(Index(name, *columns) for name, columns in HISTORY_INDEXES.items()),
         {"sqlite_autoincrement": True},  # an id is never used twice, not even after the newest row is gone
     )
 
@@ -109,6 +138,17 @@ class ScreeningRow(Base):
         String(20), default=CaseStatus.PENDING, server_default=CaseStatus.PENDING
     )
     reviewed_class: Mapped[str | None] = mapped_column(String(80))
+
+    # Computed by the database for the history: all codes that filters ask for, and the numbers with -1 for none, so
+    # that nothing is null in the order of a sort.
+    facet: Mapped[str] = mapped_column(Text, Computed(FACET), nullable=True, deferred=True)
+    risk_order: Mapped[float] = mapped_column(Computed("coalesce(malignant_risk, -1)"), nullable=True, deferred=True)
+    uncertainty_order: Mapped[float] = mapped_column(
+        Computed("coalesce(uncertainty, -1)"), nullable=True, deferred=True
+    )
+    disagreement_order: Mapped[float] = mapped_column(
+        Computed("coalesce(disagreement, -1)"), nullable=True, deferred=True
+    )
 
     photos: Mapped[list["PhotoRow"]] = relationship(
         back_populates="screening", order_by="PhotoRow.position", cascade="all, delete-orphan", passive_deletes=True

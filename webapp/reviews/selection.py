@@ -1,32 +1,28 @@
 """The screenings that fit the history's filters, as an address carries them."""
 
 from collections.abc import Iterator
-from urllib.parse import parse_qsl
+from itertools import islice
 
-from sqlalchemy import select
-from werkzeug.datastructures import MultiDict
-
-from webapp.admin.query import Filters
-from webapp.extensions import db
-from webapp.models.screening import ScreeningRow
+from webapp.history.filters import NEWEST, read_queue
+from webapp.history.pages import all_keys
 
 BATCH = 100
 
 
 def newest(query: str, limit: int) -> list[int]:
     """Ids of the newest screenings that fit, at most so many."""
-    filters = Filters.from_args(MultiDict(parse_qsl(query)))
-    fitting = select(ScreeningRow.id).where(*filters.conditions()).order_by(ScreeningRow.created_at.desc())
-    return list(db.session.scalars(fitting.limit(limit)))
+    filters, _sort = read_queue(query)
+    return [key.id for key in islice(all_keys(filters, NEWEST, BATCH), limit)]
 
 
 def batches(query: str) -> Iterator[list[int]]:
     """Ids of all screenings that fit, `BATCH` at a time."""
-    filters, last = Filters.from_args(MultiDict(parse_qsl(query))), 0
-    while True:
-        fitting = select(ScreeningRow.id).where(*filters.conditions(), ScreeningRow.id > last)
-        found = list(db.session.scalars(fitting.order_by(ScreeningRow.id).limit(BATCH)))
-        if not found:
-            return
-        last = found[-1]
-        yield found
+    filters, sort = read_queue(query)
+    batch: list[int] = []
+    for key in all_keys(filters, sort, BATCH):
+        batch.append(key.id)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Finding screenings again: filters, sorts, pages by key, exports, saved views."""

@@ -1,0 +1,117 @@
+"""The history as CSV or JSON lines, in the order of the screen, a batch at a time: memory does not grow with it."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from webapp.extensions import db
+from webapp.history.filters import Filters, Sort
+from webapp.history.pages import all_keys
+from webapp.models.review import Review, ReviewStatus
+from webapp.models.screening import ScreeningRow
+from webapp.models.user import User
+
+BATCH = 500
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell must not begin with: spreadsheets would compute it."""
+OWN = (
+    "id", "created_at", "finished_at", "deleted_at", "channel", "language", "state", "asked_label_set",
+)  # fmt: skip
+ANSWER = (
+    "label_set", "predicted", "probabilities", "status", "malignant_risk", "thresholds", "gate", "first_look",
+    "severity", "model", "seconds", "uncertainty", "disagreement",
+)  # fmt: skip
+REVIEWED = ("review_status", "reviewed_class", "reviews", "reviewer", "reviewed_at", "review_label", "review_note")
+COLUMNS = (*OWN, *ANSWER, *REVIEWED)
+"""Own facts, the names of `ml.screening.Screening` with what follows from them, and the newest review's."""
+
+
+def records(filters: Filters, sort: Sort) -> Iterator[list[dict[str, Any]]]:
+    """All screenings that fit, in order, in batches of dicts with the names in COLUMNS.
+
+    Each batch is read in a transaction of its own, so that a slow reader keeps no writer's log from being emptied:
+    what is added or changed meanwhile may or may not be in it, no screening comes twice, and none that was there and
+    stayed as it was is left out.
+    """
+    batch: list[int] = []
+    for key in all_keys(filters, sort, BATCH):
+        batch.append(key.id)
+        if len(batch) == BATCH:
+            yield _read(batch)
+            batch = []
+    if batch:
+        yield _read(batch)
+
+
+def as_csv(filters: Filters, sort: Sort) -> Iterator[str]:
+    """CSV with a header line; nested values as JSON. No cell begins with what a spreadsheet computes."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS)
+    writer.writeheader()
+    for batch in records(filters, sort):
+        writer.writerows({name: _cell(value) for name, value in record.items()} for record in batch)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def as_json_lines(filters: Filters, sort: Sort) -> Iterator[str]:
+    """One JSON object a line."""
+    for batch in records(filters, sort):
+        yield "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in batch)
+
+
+FORMATS = {"csv": (as_csv, "text/csv"), "jsonl": (as_json_lines, "application/jsonl")}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "'" + value if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _read(ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The records with these ids, in this order; one that is gone meanwhile is left out."""
+    row = ScreeningRow
+    stored = [getattr(row, name) for name in (*OWN, *ANSWER, "review_status", "reviewed_class") if name != "model"]
+    query = select(*stored, row.model_name, row.model_version).where(row.id.in_(ids))
+    found = {one["id"]: dict(one) for one in db.session.execute(query).mappings()}
+    reviews = _newest_reviews(ids)
+    db.session.commit()
+    records = []
+    for number in ids:
+        if number not in found:
+            continue
+        one = found[number]
+        name, version = one.pop("model_name"), one.pop("model_version")
+        one["model"] = {"name": name, "version": version} if name else None
+        one |= reviews.get(number, {"reviews": 0})
+        records.append({column: _plain(one.get(column)) for column in COLUMNS})
+    return records
+
+
+def _newest_reviews(ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Of each screening that was decided on: how many decisions there are, and the newest one."""
+    decided = Review.status.in_((ReviewStatus.SUBMITTED, ReviewStatus.DISCARDED))
+    newest = (
+        select(func.max(Review.id).label("id"), func.count().label("reviews"))
+        .where(Review.screening_id.in_(ids), decided)
+        .group_by(Review.screening_id)
+        .subquery()
+    )
+    query = (
+        select(Review.screening_id, newest.c.reviews, User.name, Review.created_at, Review.label, Review.note)
+        .join(newest, newest.c.id == Review.id)
+        .join(User, User.id == Review.reviewer_id)
+    )
+    return {number: dict(zip(REVIEWED[2:], values, strict=True)) for number, *values in db.session.execute(query)}
+
+
+def _plain(value: Any) -> Any:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
