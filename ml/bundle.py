@@ -137,6 +137,10 @@ class Bundle:
             arrays = load_file(self.path / GATE)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"The gate of '{self.card.name}' cannot be used; fetch or train it again.") from error
+        if any(values.dtype.kind == "f" and not np.isfinite(values).all() for values in arrays.values()):
+            raise BundleError(
+                f"The numbers of the gate of '{self.card.name}' are not all finite numbers; train it again."
+            )
         return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
@@ -161,18 +165,18 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def verify(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> None:
-    """Compare the files of a model's folder with its SHA256SUMS; `optional` ones where they are listed there.
+    """Compare the files of a model's folder with its SHA256SUMS; `optional` ones where they are there or listed.
 
     Raises BundleError, in one sentence, for one that is missing or damaged.
     """
     if not path.is_dir():
         raise BundleError(f"There is no model at '{path.name}'. See `flask train` for making one.")
     try:
-        lines = (path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        lines = (path / CHECKSUMS).read_bytes().decode("utf-8").split("\n")
         expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line)}
     except (OSError, ValueError) as error:
         raise BundleError(f"The model '{path.name}' has no readable {CHECKSUMS}; fetch or train it again.") from error
-    for name in (*names, *(name for name in optional if name in expected)):
+    for name in (*names, *(name for name in optional if name in expected or (path / name).exists())):
         file = path / name
         if name not in expected or not file.is_file():
             raise BundleError(f"The model '{path.name}' lacks {name}; fetch or train it again.")

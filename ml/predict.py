@@ -9,6 +9,7 @@ from PIL import Image
 
 from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
+from ml.errors import BundleError
 from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
 from ml.preprocess import Preprocessing, prepared
@@ -83,6 +84,10 @@ class Classifier:
     def __init__(self, bundle: Bundle, device: str = "cpu"):
         self.card = bundle.card
         self.taxonomy: Taxonomy = load_taxonomy(bundle.card.label_set)
+        if self.taxonomy.codes != bundle.card.classes:
+            raise BundleError(
+                f"The model '{bundle.card.name}' was trained for other classes than its label set has; train it again."
+            )
         self._members = [_Member(network, device) for network in bundle.networks()]
         self._priors = np.asarray(bundle.card.class_priors)
         self._calibration = _calibration(bundle)

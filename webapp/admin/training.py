@@ -70,6 +70,7 @@ def start_training() -> ResponseReturnValue:
         "weights": order.weights,
         "image_size": order.image_size,
         "epochs": order.epochs,
+        "include_reviewed": order.include_reviewed,
         "images": order.data.images.get("train", 0),
         "data_name": order.data.name,
     }
@@ -186,4 +187,5 @@ def _again(run: TrainingRun) -> str:
         image_size=options.get("image_size"),
         epochs=options.get("epochs"),
         name=run.name,
+        include_reviewed="y" if options.get("include_reviewed") else None,
     )

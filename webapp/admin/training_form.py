@@ -7,7 +7,7 @@ from flask import current_app
 from flask_babel import lazy_gettext
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import IntegerField, SelectField, StringField
+from wtforms import BooleanField, IntegerField, SelectField, StringField
 from wtforms.validators import InputRequired, NumberRange, Regexp
 
 from ml.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE, architecture_names
@@ -30,6 +30,7 @@ class Order:
     architecture: str
     image_size: int
     epochs: int
+    include_reviewed: bool
 
 
 class TrainingForm(FlaskForm):
@@ -55,6 +56,8 @@ class TrainingForm(FlaskForm):
             )
         ],
     )
+
+    include_reviewed = BooleanField(lazy_gettext("Include reviewed cases"))
 
     def __init__(self, given: MultiDict[str, str] | None) -> None:
         # The form is sent by GET first; what is posted is protected by the application as a whole (webapp.extensions).
@@ -96,7 +99,9 @@ class TrainingForm(FlaskForm):
             return None
         built = start.image_size if start else ARCHITECTURES[architecture].image_size
         size = int(self.image_size.data) or built
-        return Order(self.name.data, data, self.start.data, architecture, size, self.epochs.data)
+        return Order(
+            self.name.data, data, self.start.data, architecture, size, self.epochs.data, self.include_reviewed.data
+        )
 
 
 def described(data: PreparedData) -> str:

@@ -18,6 +18,7 @@ from webapp.models.audit import AuditEntry
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.models.user import Role, User
 from webapp.training import queue
+from webapp.training.commands import arguments_of
 from webapp.training.trainer import SIGN
 
 CHOICE = {"data": "spots", "start": "none", "architecture": "lenet", "image_size": "32", "epochs": "3", "name": "mine"}
@@ -40,9 +41,11 @@ def test_an_admin_starts_a_run_after_seeing_what_it_takes(
     checked = admin.get("/admin/training/new", query_string={**CHOICE, "check": "1"}).text
     assert "data-expected" in checked
     assert "the time cannot be told" in checked
-    answer = post("/admin/training", page="/admin/training/new", **CHOICE)
+    answer = post("/admin/training", page="/admin/training/new", include_reviewed="y", **CHOICE)
     assert answer.status_code == 303
     (run,) = runs(app)
+    assert run.options["include_reviewed"] is True
+    assert "--include-reviewed" in arguments_of(run, app.config["LENS"])
     assert (run.state, run.name, run.requested_by, run.epochs) == (RunState.QUEUED, "mine", "anna", 3)
     assert run.data == str(offered)
     with app.app_context():

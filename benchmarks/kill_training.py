@@ -1,0 +1,165 @@
+"""Kill a real, tiny training at random moments, resume it each time, and compare its end with that of an unbroken one.
+
+    python benchmarks/kill_training.py --kills 50 --out docs/kill_training.json
+
+Moments are drawn over the whole of a run, its last steps included, in which the bundle is written; a run that ends
+before it is killed is begun anew, so that every kill counts. On a CPU with a fixed number of threads the weights, the
+history and the choices on the card must be those of the unbroken run to the bit: whatever an epoch draws, it draws
+from (seed, epoch). Times differ, and so do version and date.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
+
+EPOCHS = 8
+RUN = f"""
+import sys
+from pathlib import Path
+from ml.train import new_version, train
+from ml.training.config import TrainingConfig
+config = TrainingConfig(
+    architecture="lenet", weights="none", image_size=32, epochs={EPOCHS}, head_epochs=1, batch_size=4,
+    average_decay=0.9, test_time_views="one", device="cpu", threads=1, workers=0, patience={EPOCHS},
+)
+data, folder = Path(sys.argv[1]), Path(sys.argv[2])
+print("begins", flush=True)
+train(config, data, folder / "run", folder / "models" / "t" / new_version(), resume=True, progress_bar=False)
+"""
+
+
+def start(data: Path, folder: Path) -> subprocess.Popen[str]:
+    """The training as a process, once its libraries are loaded: from here on, kills are aimed at its work."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", RUN, str(data), str(folder)],
+        env=environment,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None  # noqa: S101  # a pipe was asked for
+    process.stdout.readline()
+    return process
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What a finished run has come to, without times and versions."""
+    from ml.bundle import GATE, WEIGHTS, load_bundle
+    from ml.files import sha256_file
+    from ml.run_folder import read_history
+
+    newest = max((folder / "models" / "t").glob("[0-9]*"))
+    bundle = load_bundle(newest)
+    card = {k: v for k, v in bundle.card.to_dict().items() if k not in ("version", "training")}
+    history = [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder / "run")]
+    return {
+        "weights": sha256_file(newest / WEIGHTS),
+        "gate": sha256_file(newest / GATE),
+        "card": json.dumps(card, sort_keys=True),
+        "history": history,
+    }
+
+
+def killed_once(data: Path, folder: Path, moment: float) -> dict[str, Any]:
+    """Start or resume the run in `folder`, kill it after `moment` seconds, and tell where that left it.
+
+    `phase` is what it was at, `epoch` the whole epochs of its checkpoint, `ended` whether it was over before the kill.
+    """
+    from ml.run_folder import has_checkpoint, read_progress
+    from ml.training.checkpoint import load_checkpoint
+
+    process = start(data, folder)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    _out, problems = process.communicate()
+    if process.returncode > 0:
+        raise SystemExit(f"A resumed run failed:\n{problems}")
+    progress = read_progress(folder / "run") or {}
+    epoch = load_checkpoint(folder / "run")["progress"].epoch if has_checkpoint(folder / "run") else 0
+    return {"phase": progress.get("phase", "starting"), "epoch": epoch, "ended": process.returncode == 0}
+
+
+def runs(data: Path, place: Path, kills: int, whole: float, draw: random.Random) -> Iterator[dict[str, Any]]:
+    """Kill until `kills` have hit; yields what each left, and at the end of each run `outcome` of it."""
+    hits, number = 0, 0
+    while hits < kills:
+        number += 1
+        folder = place / f"killed-{number}"
+        while hits < kills:
+            left = killed_once(data, folder, draw.uniform(0.0, 0.6 * whole))
+            if left["ended"]:
+                break
+            hits += 1
+            yield left
+        else:
+            finished = start(data, folder)
+            _out, problems = finished.communicate()
+            if finished.returncode != 0:
+                raise SystemExit(f"A resumed run failed:\n{problems}")
+        yield {"outcome": outcome(folder)}
+        shutil.rmtree(folder)
+
+
+def measure(kills: int, seed: int, per_class: int = 12) -> dict[str, Any]:
+    """Kill `kills` times; how often that hit which phase, how many runs there were and how many ended differently."""
+    from ml.data.drawn import write_drawn_dataset
+    from ml.data.prepare import prepare
+
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        prepare(write_drawn_dataset(place / "source", per_class=per_class), "ham10000", place / "data")
+        process = start(place / "data", place / "unbroken")
+        began = time.monotonic()
+        if process.wait() != 0:
+            raise SystemExit("The unbroken run failed.")
+        whole = time.monotonic() - began
+        expected = outcome(place / "unbroken")
+        phases: dict[str, int] = {}
+        finished = different = 0
+        for step in runs(place / "data", place, kills, whole, random.Random(seed)):  # noqa: S311  # no secret
+            if "outcome" in step:
+                finished += 1
+                different += step["outcome"] != expected
+            else:
+                phases[step["phase"]] = phases.get(step["phase"], 0) + 1
+    return {
+        "kills": kills, "seed": seed, "hits": phases, "epochs": EPOCHS, "runs": finished, "different": different,
+        "unbroken_seconds": round(whole, 1),
+    }  # fmt: skip
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, write where asked; 1 where a run ended differently."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a JSON file to write")
+    options = parser.parse_args(arguments)
+    from ml.files import write_json
+
+    found = measure(options.kills, options.seed)
+    print(json.dumps(found, indent=2))
+    if options.out:
+        write_json(options.out, found)
+    return 1 if found["different"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

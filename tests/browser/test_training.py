@@ -1,0 +1,65 @@
+"""An admin trains from the web: chooses, sees what it takes, starts, watches, and stops."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import expect
+
+from ml.bundle import Bundle
+from tests.browser.pages import PHONE, Opener, log_in
+from tests.webapp.training.processes import trainer
+from webapp.config import Config
+from webapp.models.user import User
+
+pytestmark = pytest.mark.slow
+
+MINUTES = 4 * 60 * 1000
+
+
+@pytest.fixture
+def config(tmp_path: Path, tiny_bundle: Bundle, drawn_data: Path) -> Config:
+    """Settings that offer the drawn data."""
+    return replace(
+        Config(instance=tmp_path / "instance", model=str(tiny_bundle.path), secret_key="for tests only", testing=True),
+        training_data=str(drawn_data),
+    )
+
+
+def test_an_admin_starts_a_run_watches_it_and_stops_another(app: Flask, open_page: Opener, admin: User) -> None:
+    page = open_page("/")
+    page.set_default_timeout(MINUTES)
+    log_in(page)
+    page.goto("/admin/training")
+    page.get_by_role("link", name="New run").click()
+    page.get_by_label("Prepared data").select_option("prepared")
+    page.get_by_label("Start from").select_option("none")
+    page.get_by_label("Network").select_option("lenet")
+    page.get_by_label("Epochs").fill("2")
+    page.get_by_label("Name of the model").fill("mine")
+    page.get_by_role("button", name="What would it take?").click()
+    expect(page.get_by_role("heading", name="What it will take")).to_be_visible()
+    page.get_by_role("button", name="Start the run").click()
+    expect(page.get_by_text("No trainer is at work")).to_be_visible()
+    with trainer(app):
+        expect(page.locator("[data-run-state=done]")).to_be_visible(timeout=MINUTES)
+        assert page.locator("polyline").count() == 5
+        expect(page.get_by_text("mine@").first).to_be_visible()
+        # The same choices once more, but for long; stopped on a phone, where scripts do not run.
+        page.get_by_role("link", name="New run with these choices").click()
+        page.get_by_label("Epochs").fill("200")
+        page.get_by_role("button", name="What would it take?").click()
+        expect(page.get_by_text("for each epoch, and at most")).to_be_visible()
+        page.get_by_role("button", name="Start the run").click()
+        expect(page.locator("[data-epoch]:not([data-epoch='0'])")).to_be_visible(timeout=MINUTES)
+        address = page.url
+        phone = open_page("/", PHONE, scripts=False)
+        phone.set_default_timeout(MINUTES)
+        log_in(phone)
+        phone.goto(address)
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        phone.get_by_role("button", name="Stop").click()
+        expect(page.locator("[data-run-state=stopped]")).to_be_visible(timeout=MINUTES)
+    page.goto("/admin/training")
+    assert page.locator(".run").count() == 2
