@@ -16,6 +16,7 @@ from webapp.admin.training_form import Order, TrainingForm
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.i18n import gettext as _
+from webapp.inference import get_models
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.models.user import Role
 from webapp.training import queue
@@ -169,11 +170,16 @@ def _seconds_left(run: TrainingRun) -> float | None:
 
 
 def _model_links(run: TrainingRun) -> list[tuple[str, str]]:
-    """Address and title of the pages about the model that a run has made."""
-    if not run.bundle or "admin.model" not in current_app.view_functions:
+    """Address and title of the pages about the model that a run has made: its own, and beside the one that answers."""
+    if not run.bundle:
         return []
     name, _at, version = run.bundle.partition("@")
-    return [(url_for("admin.model", name=name, version=version), _("Its page"))]
+    links = [(url_for("admin.model", name=name, version=version), _("Its page"))]
+    answering = next((f"{n}@{v}" for label_set, n, v in get_models().stated() if label_set == run.label_set), None)
+    if answering and answering != run.bundle:
+        beside = url_for("admin.compare_models", model=[answering, run.bundle])
+        links.append((beside, _("Beside the one that answers")))
+    return links
 
 
 def _again(run: TrainingRun) -> str:

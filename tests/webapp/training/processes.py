@@ -15,7 +15,7 @@ from webapp.config import PROJECT_FOLDER
 from webapp.models.training_run import TrainingRun
 from webapp.training import queue
 
-PATIENCE = 240.0
+PATIENCE = 280.0
 
 
 @contextmanager

@@ -133,7 +133,10 @@ def test_a_run_shows_its_epochs_and_can_be_stopped_and_gone_on_with(
     assert "It was asked to stop" in admin.get(f"/admin/training/{run}").text
     with app.app_context():
         assert queue.release(run, "one", RunState.STOPPED, bundle="spots@1")
-    assert "Go on with it" in admin.get(f"/admin/training/{run}").text
+    page = admin.get(f"/admin/training/{run}").text
+    assert "Go on with it" in page
+    assert "/admin/models/spots/1" in page
+    assert "/admin/models/compare?model=ham10000-ensemble" in page
     post(f"/admin/training/{run}/restart", page=f"/admin/training/{run}")
     assert runs(app)[0].state == RunState.QUEUED
 
