@@ -55,6 +55,7 @@ docs: tools
 	@$(python) docs/update_gate.py
 	@$(python) docs/update_latency.py
 	@$(python) docs/update_first_look.py
+	@$(python) docs/update_history.py
 	@$(python) docs/update_comparison.py
 	@$(python) docs/update_reliability.py
 

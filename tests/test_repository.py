@@ -41,6 +41,7 @@ def tracked_files() -> list[Path]:
         "update_comparison.py",
         "update_latency.py",
         "update_first_look.py",
+        "update_history.py",
         "update_reliability.py",
     ],
 )
