@@ -16,7 +16,7 @@ from ml.bundle import Bundle, load_bundle
 from ml.data.cache import decoded
 from ml.data.loader import CACHE_MARGIN, AugmentedImages, default_workers
 from ml.data.looks import looks_of
-from ml.data.manifest import Dataset, ImageRecord, load_dataset
+from ml.data.manifest import PROMOTION, Dataset, ImageRecord, load_dataset
 from ml.data.reviewed import with_reviewed
 from ml.errors import TrainingError
 from ml.files import write_json
@@ -55,6 +55,7 @@ def train(
     *,
     negatives: Path | None = None,
     reviewed: Path | None = None,
+    apart: Path | None = None,
     resume: bool = False,
     stop_after: float = math.inf,
     progress_bar: bool = True,
@@ -65,8 +66,8 @@ def train(
     end the run early, after a whole epoch, with a usable bundle; so does a file `stop` in `run_folder`, at once and
     with what the whole epochs before have given. `negatives` is a folder of pictures of other kinds than the label set
     is for, for the gate (see ml.training.negatives). `reviewed` is an export of reviewed cases that joins the training
-    split, but for what is also in a frozen one (see ml.data.reviewed). Raises TrainingError, DatasetError or
-    BundleError.
+    split, but for what is also in a frozen one (see ml.data.reviewed), or in the promotion split of the prepared data
+    `apart`. Raises TrainingError, DatasetError or BundleError.
     """
     config.check()
     taxonomy = load_taxonomy(config.label_set)
@@ -87,7 +88,8 @@ def train(
             f"not for {taxonomy.name} ({', '.join(taxonomy.codes)}). Prepare it again with --label-set {taxonomy.name}."
         )
     if reviewed is not None:
-        dataset = with_reviewed(dataset, reviewed, taxonomy, progress=progress_bar)
+        held = load_dataset(apart).split(PROMOTION) if apart is not None else ()
+        dataset = with_reviewed(dataset, reviewed, taxonomy, held=held, progress=progress_bar)
         log.info("Reviewed cases: %s", json.dumps(dataset.summary["reviewed"]))
     graded = dataset.summary.get("severity", {}).get("disease", config.disease)
     if graded != config.disease:

@@ -25,9 +25,17 @@ SOURCE = "reviewed"
 SCAN_SIDE = 192  # pixels, as in ml.data.check
 
 
-def with_reviewed(dataset: Dataset, folder: Path, taxonomy: Taxonomy, *, progress: bool = False) -> Dataset:
+def with_reviewed(
+    dataset: Dataset,
+    folder: Path,
+    taxonomy: Taxonomy,
+    *,
+    held: Sequence[ImageRecord] = (),
+    progress: bool = False,
+) -> Dataset:
     """The dataset with the reviewed cases of `folder` in its training split, and told of in its summary.
 
+    `held` are more pictures that stay free of them, a promotion set of its own for instance.
     `folder` has a folder for each label set, as exported, or is that of this label set. `summary["reviewed"]` has
     `images`, `lesions`, `images_per_class`, and `left_out`, which says how many were not added, for each reason. Raises
     DatasetError where the folder cannot be read, the export is of another label set, or a frozen picture cannot be
@@ -42,7 +50,7 @@ def with_reviewed(dataset: Dataset, folder: Path, taxonomy: Taxonomy, *, progres
     checked, left_out = check_images(source, progress)
     checked, conflicting = drop_conflicts(checked)
     left_out += conflicting
-    fixed = [record for record in dataset.records if record.split != "train"]
+    fixed = [*(record for record in dataset.records if record.split != "train"), *held]
     known = {record.sha256 for record in dataset.records if record.split == "train"}
     shared = _shared_lesions(checked, fixed, _uploaded(home), progress)
     kept: list[Checked] = []

@@ -1,19 +1,23 @@
 """The promotion split: drawn from train alone, lesion by lesion, or made of another source, and never chosen twice."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ml.data.audit import audit
-from ml.data.drawn import write_drawn_dataset
+from ml.data.drawn import draw_lesion, write_drawn_dataset
 from ml.data.manifest import PROMOTION, SPLITS, ImageRecord, load_dataset, write_dataset
 from ml.data.prepare import prepare
 from ml.data.promotion_set import add_promotion_set
+from ml.data.reviewed import with_reviewed
 from ml.data.sources import SourceFolder
 from ml.errors import DatasetError
+from ml.labels import load_taxonomy
 
 
 def names(records: tuple[ImageRecord, ...]) -> set[str]:
@@ -89,3 +93,17 @@ def test_a_promotion_set_by_itself(drawn_source: Path, tmp_path: Path) -> None:
     assert {record.split for record in load_dataset(tmp_path / "own").records} == {PROMOTION}
     assert dataset.label_set == "ham10000"
     assert json.loads((tmp_path / "own" / "summary.json").read_text())["splits"]["train"]["images"] == 0
+
+
+def test_reviewed_cases_stay_out_of_a_promotion_set_of_its_own(drawn_source: Path, tmp_path: Path) -> None:
+    dataset = prepare(drawn_source, "ham10000", tmp_path / "data")
+    fresh = write_drawn_dataset(tmp_path / "fresh", per_class=2, seed=9, size=(96, 128))
+    held = add_promotion_set(tmp_path / "set", SourceFolder(fresh, "ham10000")).split(PROMOTION)
+    home = tmp_path / "reviewed" / "ham10000"
+    (home / "mel").mkdir(parents=True)
+    shutil.copy(held[0].path, home / "mel" / "held.jpg")
+    Image.fromarray(draw_lesion("mel", np.random.default_rng(5), (96, 128))).save(home / "mel" / "new.jpg")
+    (home / "manifest.csv").write_text("file,lesion_id,label\nmel/held.jpg,1,mel\nmel/new.jpg,2,mel\n")
+    joined = with_reviewed(dataset, tmp_path / "reviewed", load_taxonomy("ham10000"), held=held)
+    assert [r.path.name for r in joined.records if r.source == "reviewed"] == ["new.jpg"]
+    assert joined.summary["reviewed"]["left_out"] == {"the same file is in the promotion split": 1}
