@@ -130,6 +130,8 @@ def _chart(names: tuple[str, ...], series: dict[str, tuple[float, ...]], epochs:
             for place, value in enumerate(series[name])
             if value == value
         ]
+        if len(places) == 1:  # a line of no length, whose round ends are a dot
+            places *= 2
         lines.append(Line(line_names()[name], " ".join(places), series[name]))
     return Chart(tuple(lines), low, high, epochs)
 
