@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, delete, or_, select, update
 
 from ml import decoding
-from ml.errors import BundleError, MLError
-from ml.images import decode
+from ml.errors import BundleError, InvalidImage, MLError
+from ml.images import MIN_SIDE, decode
 from ml.screening import beside
 from webapp import clock, metrics
 from webapp.config import PHOTOS_PER_SCREENING, Config
@@ -69,6 +69,8 @@ class Upload:
         Raises InvalidImage saying why it is not a photo, and DecoderUnavailable where no such process can be had.
         """
         pixels = decoding.decode(content, max_pixels=config.max_pixels, max_side=config.photo_max_side)
+        if min(pixels.shape[:2]) < MIN_SIDE:  # a long strip, shrunk until nothing is left of it
+            raise InvalidImage("too_small")
         return cls(pixels, hashlib.sha256(content).hexdigest())
 
 
