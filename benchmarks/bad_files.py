@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.flask("db", "upgrade")
     server.start()
     try:
-        server.wait()
+        server.wait(600)
         for _ in run(server, findings, files, options.seed, options.senders):
             write_json(kept, asdict(findings))
             print(f"{findings.done} of {len(files)}: {asdict(findings)}"[:400], file=sys.stderr, flush=True)

@@ -127,8 +127,8 @@ def lie_about_lengths(data: bytes, choice: random.Random) -> bytes:
         return set_bytes(data, choice)
     _, _, place, size = choice.choice(found)
     length = choice.choice((*EXTREMES, choice.randrange(2 ** (8 * size)), len(data) - place)) % 2 ** (8 * size)
-    order = "little" if data[:4] == b"RIFF" else "big"
-    return data[:place] + length.to_bytes(size, order) + data[place + size :]  # type: ignore[arg-type]
+    written = length.to_bytes(size, "little" if data[:4] == b"RIFF" else "big")
+    return data[:place] + written + data[place + size :]
 
 
 def rearrange(data: bytes, choice: random.Random) -> bytes:
