@@ -38,7 +38,7 @@ SECONDS, MEGABYTES = 5.0, 512
 PART = 250
 REFUSALS = frozenset({400, 413, 415, 422})
 SAID = re.compile(r"data-error[^>]*>[^<]+\.</p>")
-INTERNAL = ("Traceback", "site-packages", ".py", "sqlalchemy", "PIL.", "/proc/", "Errno")
+INTERNAL = ("Traceback", "site-packages", '.py", line', "sqlalchemy", "PIL.", "/proc/", "Errno")
 
 
 @dataclass

@@ -126,7 +126,7 @@ def lie_about_lengths(data: bytes, choice: random.Random) -> bytes:
     if not found:
         return set_bytes(data, choice)
     _, _, place, size = choice.choice(found)
-    length = choice.choice((*EXTREMES, choice.randrange(2 ** (8 * size)), len(data) - place)) % 2 ** (8 * size)
+    length: int = choice.choice((*EXTREMES, choice.randrange(2 ** (8 * size)), len(data) - place)) % 2 ** (8 * size)
     written = length.to_bytes(size, "little" if data[:4] == b"RIFF" else "big")
     return data[:place] + written + data[place + size :]
 

@@ -55,7 +55,42 @@ def writers(found: Found) -> str:
     )
 
 
+def bad_files(found: Found) -> str:
+    """The run of `benchmarks/bad_files.py` in words."""
+    statuses = ", ".join(f"{count:,} x {code}" for code, count in sorted(found["statuses"].items()))
+    return (
+        f"{found['files']:,} files: {found['pictures']:,} read as pictures, {found['refused']:,} refused ({statuses}), "
+        f"{found['faults']} answered wrongly, {found['workers_lost']} workers lost; "
+        f"slowest {found['slowest_seconds']:.1f} s while {found['slow']} took over 5 s beside other work, "
+        f"slowest of those alone {found['slowest_alone_seconds']:.1f} s; a decoder's peak {found['peak_megabytes']:.0f} MB"
+    )
+
+
+def pool(found: Found) -> str:
+    """The run of `benchmarks/decoder_pool.py` in words."""
+    told = [
+        f"{name} photo {found[name]['in_process']:.1f} ms in the process, {found[name]['pool']:.1f} ms in the pool, "
+        f"median difference {found[name]['difference']:.1f} ms"
+        for name in ("phone", "dermatoscopic")
+    ]
+    return "; ".join(told) + f" (load {found['load']})"
+
+
 ROWS = (
+    Row(
+        "20,000 bad files through the real upload: no 5xx, no worker lost, none over 5 s or 512 MB",
+        "bad_files.json",
+        "python benchmarks/bad_files.py --count 20000 --state runs/bad-files --out docs/reliability/bad_files.json",
+        bad_files,
+        "the file is refused with a sentence; a decoder that dies or takes too long costs that file alone",
+    ),
+    Row(
+        "Decoding in a process of its own costs at most 5 ms a photo",
+        "decoder_pool.json",
+        "python benchmarks/decoder_pool.py --out docs/reliability/decoder_pool.json",
+        pool,
+        "where no decoder can be started, uploads are answered 503; nothing is decoded in the server itself",
+    ),
     Row(
         "500 `kill -9` during uploads: nothing acknowledged is lost, no row without its photo, no half file served",
         "kill_uploads.json",

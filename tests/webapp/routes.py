@@ -16,5 +16,5 @@ def addresses(app: Flask, values: Mapping[str, object], method: str) -> Iterator
             filled = {name: values.get(name, 1) for name in rule.arguments}
             try:
                 yield rule, adapter.build(rule.endpoint, filled, method=method)
-            except BuildError:  # a value that this argument's converter never lets through
+            except (BuildError, ValueError):  # a value that this argument's converter never lets through
                 continue
