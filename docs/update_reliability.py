@@ -62,7 +62,8 @@ def bad_files(found: Found) -> str:
         f"{found['files']:,} files: {found['pictures']:,} read as pictures, {found['refused']:,} refused ({statuses}), "
         f"{found['faults']} answered wrongly, {found['workers_lost']} workers lost; "
         f"slowest {found['slowest_seconds']:.1f} s while {found['slow']} took over 5 s beside other work, "
-        f"slowest of those alone {found['slowest_alone_seconds']:.1f} s; a decoder's peak {found['peak_megabytes']:.0f} MB"
+        f"slowest of those alone {found['slowest_alone_seconds']:.1f} s; "
+        f"a decoder's peak {found['peak_megabytes']:.0f} MB"
     )
 
 
