@@ -78,9 +78,10 @@ def _init_extensions(app: Flask, config: Config) -> None:
 
 def _init_pages(app: Flask) -> None:
     from webapp import health, i18n, metrics
+    from webapp.account import own, words  # noqa: F401  # it adds its pages to the blueprint
     from webapp.account import views as account
-    from webapp.admin import blueprint as admin
     from webapp.admin import (  # noqa: F401  # they add their pages to the blueprint
+        audit,
         bulk,
         case,
         case_pdf,
@@ -94,7 +95,9 @@ def _init_pages(app: Flask) -> None:
         shadow,
         training,
         training_set,
+        users,
     )
+    from webapp.admin import blueprint as admin
     from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
@@ -115,6 +118,7 @@ def _init_pages(app: Flask) -> None:
         app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
+        account_words=words,
         advice=advice,
         recent_alerts=recent_alerts,
         admin_pages=admin_pages,

@@ -17,6 +17,7 @@ TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
 LOG_FORMATS = ("text", "json")
 RATES = ("upload_rate", "login_rate", "api_rate", "telegram_rate")
+CHOICES = {"require_totp": ("off", "admins", "all")}
 ADDRESSES = ("public_url", "telegram_api", "telegram_webhook_url")
 
 
@@ -117,7 +118,11 @@ class Config:
     login_failures: Annotated[int, "Wrong passwords in a row that lock an account for a while."] = 5
     login_lock_minutes: Annotated[int, "How long an account stays locked."] = 15
     password_min_length: Annotated[int, "Shortest password accepted."] = 12
-    session_hours: Annotated[int, "How long a log-in lasts."] = 12
+    session_hours: Annotated[int, "How long a log-in lasts at most."] = 12
+    session_idle_minutes: Annotated[int, "A log-in that was not used for so long ends. 0: never for this reason."] = 60
+    require_totp: Annotated[
+        str, "Who must have a second factor, and sets it up before anything else: `off`, `admins` or `all`."
+    ] = "off"
     session_cookie_secure: Annotated[bool, "Set behind TLS: cookies travel over HTTPS only, and HSTS is sent."] = False
     trusted_proxies: Annotated[int, "Number of reverse proxies in front whose X-Forwarded headers are believed."] = 0
     testing: Annotated[bool, "Errors are raised instead of shown. For the test suite only."] = False
@@ -177,7 +182,8 @@ class Config:
             "WTF_CSRF_TIME_LIMIT": None,
             "RATELIMIT_STORAGE_URI": self.rate_storage,
             "RATELIMIT_HEADERS_ENABLED": True,
-            # Where hits cannot be counted, pages answer without their limits, and the log says so.
+            # Where hits cannot be counted together, each process counts its own until they can, and the log says so.
+            "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
             "RATELIMIT_SWALLOW_ERRORS": True,
             "BABEL_DEFAULT_LOCALE": "en",
         }
@@ -216,6 +222,10 @@ def _parse(field: str, text: str, kind: type) -> Any:
         if not 0 < share < 1:
             raise ConfigError(f"{name} must be a number between 0 and 1, not '{text}'.")
         return share
+    if field in CHOICES and text.lower() not in CHOICES[field]:
+        raise ConfigError(f"{name} must be one of {', '.join(CHOICES[field])}, not '{text}'.")
+    if field in CHOICES:
+        return text.lower()
     if field in ADDRESSES and not text.startswith(("https://", "http://")):
         raise ConfigError(f"{name} must be an address that begins with https:// or http://, not '{text}'.")
     if field == "log_format" and text not in LOG_FORMATS:

@@ -1,68 +1,70 @@
-"""Passwords and the log-in decision: argon2, one answer for every kind of failure, and a lock after repeated ones."""
+"""Passwords: how they are hashed, and which are too easy to guess."""
 
-from datetime import timedelta
+import secrets
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select
+from zxcvbn import zxcvbn
 
-from webapp import audit, clock
+from webapp.account.forms import MAX_PASSWORD
 from webapp.config import Config
-from webapp.database import write_transaction
-from webapp.extensions import db
-from webapp.models.user import User
+from webapp.i18n import gettext as _
 
-_hasher = PasswordHasher()  # argon2id with the library's recommended costs (RFC 9106, low-memory profile)
+# argon2id, RFC 9106's second recommendation; OWASP's minimum is 19 MiB, 2 rounds, 1 lane. Hashes that were made with
+# other costs are made anew at the next log-in.
+HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
+# Of zxcvbn's scores 0 to 4: "safely unguessable", more than 10^8 guesses at an offline hash that is slow.
+LEAST_SCORE = 3
+# The estimate's cost grows with the length; what is good this far is good.
+ESTIMATED_LENGTH = 72
+# What somebody would try first here.
+LOCAL_WORDS = ("lesion", "lens", "lesionlens", "skin", "melanoma", "dermatology", "screening", "admin", "reviewer")
+ONE_TIME_LENGTH = 20
+ONE_TIME_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 def hash_password(password: str) -> str:
     """The argon2id hash of a password."""
-    return _hasher.hash(password)
+    return HASHER.hash(password)
+
+
+def matches(known: str, password: str) -> bool:
+    """Whether a password is the one that was hashed."""
+    try:
+        return HASHER.verify(known, password)
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 @cache
-def _nobody() -> str:
+def nobody() -> str:
     """The hash that is checked where there is no account, so that a wrong name takes as long as a wrong password."""
-    return _hasher.hash("no account has this password")
+    return HASHER.hash("no account has this password")
 
 
-def authenticate(name: str, password: str, config: Config) -> User | None:
-    """The account that these belong to, or None: wrong name, wrong password, locked and closed look the same."""
-    now = clock.now()
-    user = db.session.scalar(
-        select(User).where(User.name == name.strip().casefold()).execution_options(populate_existing=True)
-    )
-    known = user.password_hash if user is not None else _nobody()
-    db.session.commit()  # no transaction stays open while the hash is computed
-    correct = _matches(known, password)
-    if user is None:
-        return None
-    with write_transaction() as session:
-        # Read again, and held: attempts made at the same time count too, and so does a lock that they have set.
-        session.refresh(user, with_for_update=True)
-        # A lock that ends later than any made now was made before the clock was set back.
-        longest = now + timedelta(minutes=config.login_lock_minutes)
-        if user.locked_until is not None and now < user.locked_until <= longest:
-            return None
-        if not correct or not user.active or user.password_hash != known:
-            user.failed_logins += 1
-            if user.failed_logins >= config.login_failures:
-                user.failed_logins = 0
-                user.locked_until = longest
-                audit.record_as(audit.NOBODY, "user.lock", f"user:{user.id}", minutes=config.login_lock_minutes)
-            return None
-        user.failed_logins = 0
-        user.locked_until = None
-        user.last_login_at = now
-        if _hasher.check_needs_rehash(known):
-            user.password_hash = hash_password(password)
-        audit.record_as(user.name, "session.begin", f"user:{user.id}")
-    return user
+def one_time_password() -> str:
+    """A random password of 100 bits, to be told to somebody who changes it at once."""
+    letters = [secrets.choice(ONE_TIME_ALPHABET) for _ in range(ONE_TIME_LENGTH)]
+    return "-".join("".join(letters[start : start + 5]) for start in range(0, ONE_TIME_LENGTH, 5))
 
 
-def _matches(known: str, password: str) -> bool:
-    try:
-        return _hasher.verify(known, password)
-    except (VerificationError, InvalidHashError):
-        return False
+def weakness(password: str, name: str, config: Config) -> str | None:
+    """Why a password cannot be used, as a sentence; None where it can.
+
+    Besides its length counts how soon it would be guessed: common and leaked passwords, words, names, dates, keyboard
+    patterns and the account's own name are tried by zxcvbn (Wheeler, USENIX Security 2016), without any network.
+    """
+    if not config.password_min_length <= len(password) <= MAX_PASSWORD:
+        return _(
+            "The password must have %(least)d to %(most)d characters.",
+            least=config.password_min_length,
+            most=MAX_PASSWORD,
+        )
+    estimate = zxcvbn(password[:ESTIMATED_LENGTH], user_inputs=[name, *LOCAL_WORDS])
+    if estimate["score"] < LEAST_SCORE:
+        return _(
+            "This password would soon be guessed: it is common, or made of few words, names, dates or patterns. "
+            "Four or more unrelated words make a good one."
+        )
+    return None

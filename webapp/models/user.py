@@ -34,6 +34,12 @@ class User(Base):
     locked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Rises with every new password; a session made before it is no longer valid.
     session_version: Mapped[int] = mapped_column(default=1)
+    # Until when a password counts that an admin has made: whoever logs in with it must choose another at once.
+    one_time_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # The second factor (webapp.account.second_factor): its secret, encrypted, and the last time step whose code was
+    # used. Null where there is none.
+    totp_secret: Mapped[bytes | None]
+    totp_step: Mapped[int | None]
     # Whether the model's answer is hidden from this reviewer until a class is chosen.
     review_blind: Mapped[bool] = mapped_column(default=False)
 

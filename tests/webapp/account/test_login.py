@@ -2,18 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
+from argon2 import PasswordHasher, Type
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 from werkzeug.test import TestResponse
 
 from tests.times import Clock
+from tests.webapp.account.conftest import REAL_HASHER
 from tests.webapp.forms import PASSWORD, form_token
 from tests.webapp.rates import DOWN
+from webapp import clock
+from webapp.account import attempts, passwords
 from webapp.config import Config
-from webapp.extensions import db
+from webapp.database import write_transaction
+from webapp.extensions import db, limiter
 from webapp.links import local_path
 from webapp.models.base import Base
 from webapp.models.user import Role, User
@@ -53,14 +60,100 @@ def test_account_locks_after_repeated_failures_and_opens_again(
     assert post("/login", name="anna", password=PASSWORD).status_code == 303
 
 
+@pytest.fixture
+def storage_down(config: Config, make_app: Callable[[Config], Flask], monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """The application where rates cannot be counted together, three log-ins a minute allowed."""
+    monkeypatch.setattr(limiter, "_storage_dead", False)  # as a new process begins; put back afterwards
+    return make_app(replace(config, rate_storage=DOWN, login_rate="3 per minute"))
+
+
+def test_where_rates_cannot_be_counted_together_each_process_counts(storage_down: Flask) -> None:
+    client = storage_down.test_client()
+    data = {"csrf_token": form_token(client, "/login"), "name": "anna", "password": "wrong"}
+    assert [client.post("/login", data=data).status_code for _ in range(4)] == [400, 400, 400, 429]
+
+
 def test_an_account_locks_too_where_rates_cannot_be_counted(
-    config: Config, make_app: Callable[[Config], Flask], add_user: Callable[..., User]
+    storage_down: Flask, add_user: Callable[..., User], config: Config
 ) -> None:
     add_user()
-    client = make_app(replace(config, rate_storage=DOWN, login_rate="1 per minute")).test_client()
-    for password in (*["wrong"] * config.login_failures, PASSWORD):
+    for number, password in enumerate((*["wrong"] * config.login_failures, PASSWORD)):
+        client = storage_down.test_client()
+        client.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
         fields = {"csrf_token": form_token(client, "/login"), "name": "anna", "password": password}
         assert client.post("/login", data=fields).status_code == 400
+
+
+def test_every_failure_costs_one_hash_and_one_write(
+    app: Flask, add_user: Callable[..., User], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an attempt does, and so its time, does not tell whether there is such an account."""
+    add_user()
+    add_user("bert", Role.VIEWER)
+    done: list[str] = []
+    real = passwords.matches
+    monkeypatch.setattr(passwords, "matches", lambda known, given: [done.append("hash"), real(known, given)][1])
+    with app.app_context():
+        event.listen(
+            db.engine,
+            "before_cursor_execute",
+            lambda connection, cursor, statement, *rest: done.append(statement.split()[0]),
+        )
+        with write_transaction() as session:
+            bert = session.scalars(select(User).where(User.name == "bert")).one()
+            bert.locked_until = clock.now() + timedelta(minutes=5)
+        seen = {}
+        for name in ("anna", "bert", "nobody-of-this-name"):
+            done.clear()
+            assert attempts.authenticate(name, "wrong", config) is None
+            seen[name] = [step for step in done if step in ("hash", "UPDATE")]
+    assert seen == {name: ["hash", "UPDATE"] for name in seen}
+
+
+def test_hashes_cost_what_owasp_asks_for_and_are_made_anew(
+    app: Flask, add_user: Callable[..., User], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert REAL_HASHER.type is Type.ID
+    assert REAL_HASHER.memory_cost >= 19 * 1024
+    assert REAL_HASHER.time_cost >= 2
+    monkeypatch.setattr(passwords, "HASHER", REAL_HASHER)
+    add_user()
+    with app.app_context():
+        with write_transaction() as session:
+            user = session.scalars(select(User)).one()
+            user.password_hash = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+        assert attempts.authenticate("anna", PASSWORD, config) is not None
+        db.session.expire_all()
+        assert "m=65536,t=3,p=4" in db.session.scalars(select(User)).one().password_hash
+
+
+@pytest.mark.parametrize(
+    ("password", "good"),
+    [
+        ("violet harbour seventeen otters", True),
+        ("Tr0ub4dor&3 zx", True),
+        ("short", False),
+        ("password1234", False),
+        ("qwertyuiop123", False),
+        ("annaannaanna", False),
+        ("lesionlens12", False),
+        ("aaaaaaaaaaaaaaaa", False),
+        ("x" * 2000, False),
+    ],
+)
+def test_passwords_that_would_be_guessed_are_refused(app: Flask, config: Config, password: str, good: bool) -> None:
+    with app.app_context():
+        assert (passwords.weakness(password, "anna", config) is None) is good
+
+
+def test_redirects_after_the_log_in_stay_here(client: FlaskClient, add_user: Callable[..., User]) -> None:
+    add_user()
+    for target in ("//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"):
+        page = f"/login?next={quote(target, safe='')}"
+        fields = {"csrf_token": form_token(client, page), "name": "anna", "password": PASSWORD}
+        assert client.post(page, data=fields).location == "/admin/history"
+        assert client.get(page).location == "/admin/history"
+        client.post("/logout", data={"csrf_token": form_token(client, "/account")})
 
 
 def test_session_is_made_anew(client: FlaskClient, add_user: Callable[..., User]) -> None:
@@ -120,28 +213,6 @@ def test_broken_database_is_a_page_for_who_is_logged_in_too(app: Flask, admin: F
 def test_only_local_redirects(target: str | None, kept: bool) -> None:
     assert (local_path(target) == target) is (kept or target is None)
     assert (local_path(target) is not None) is kept
-
-
-def test_users_commands(app: Flask, client: FlaskClient, post: Post) -> None:
-    run = app.test_cli_runner().invoke
-    made = run(args=["users", "create", "Anna", "--role", "admin"], input=PASSWORD + "\n")
-    assert made.exit_code == 0, made.output
-    assert PASSWORD not in made.output
-    assert "already" in run(args=["users", "create", "anna"], input=PASSWORD + "\n").output
-    assert "12" in run(args=["users", "create", "bert"], input="short\n").output
-    listed = run(args=["users", "list"]).output
-    assert listed.startswith("anna\tadmin\t")
-    with app.app_context():
-        user = db.session.scalars(select(User)).one()
-        assert user.password_hash.startswith("$argon2id$")
-
-    assert post("/login", name="anna", password=PASSWORD).status_code == 303
-    changed = run(args=["users", "password", "anna"], input="another long password\n")
-    assert changed.exit_code == 0
-    assert client.get("/admin/history").status_code == 303  # its sessions have ended
-    assert post("/login", name="anna", password=PASSWORD).status_code == 400
-    assert post("/login", name="anna", password="another long password").status_code == 303
-    assert run(args=["users", "password", "nobody"], input=PASSWORD + "\n").exit_code == 1
 
 
 def test_roles_include_the_lesser_ones() -> None:

@@ -180,7 +180,11 @@ def test_logging_in_and_being_locked_are_recorded(
     for _ in range(config.login_failures):
         post("/login", name="anna", password="wrong")
     found = [(entry.actor, entry.action, entry.subject) for entry in entries(app)]
-    assert found == [("anna", "session.begin", "user:1"), ("nobody", "user.lock", "user:1")]
+    assert found == [
+        ("anna", "session.begin", "user:1"),
+        ("anna", "session.end", "user:1"),
+        ("nobody", "user.lock", "user:1"),
+    ]
 
 
 def test_commands_are_recorded_without_secrets(app: Flask, run: Run) -> None:
@@ -192,7 +196,7 @@ def test_commands_are_recorded_without_secrets(app: Flask, run: Run) -> None:
     found = [(entry.actor, entry.action, entry.subject, entry.details) for entry in entries(app)]
     assert found == [
         ("cli", "user.create", "user:1", {"name": "anna", "role": "admin"}),
-        ("cli", "user.password", "user:1", {"name": "anna"}),
+        ("cli", "user.password", "user:1", {"name": "anna", "one_time": False, "sessions": 0}),
         ("cli", "token.create", "token:1", {"name": "clinic", "per_day": 5}),
         ("cli", "token.revoke", "token:1", {"name": "clinic"}),
     ]

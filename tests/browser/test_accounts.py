@@ -1,0 +1,91 @@
+"""Logging in with a second factor, setting it up, and ending a session elsewhere, in a browser."""
+
+import re
+import time
+
+import pyotp
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, Size, fits, log_in
+from webapp.database import write_transaction
+from webapp.models.user import User
+
+
+def forget_last_code(app: Flask, user: User) -> None:
+    """Let the code of the present half minute count once more: the test cannot wait for the next one."""
+    with app.app_context(), write_transaction() as session:
+        session.get_one(User, user.id).totp_step = None
+
+
+@pytest.mark.parametrize(("size", "scripts"), [(PHONE, True), (DESKTOP, False)])
+def test_second_factor_and_sessions(app: Flask, open_page: Opener, admin: User, size: Size, scripts: bool) -> None:
+    phone: Page = open_page("/login", PHONE)
+    log_in(phone)
+    page: Page = open_page("/login", size, scripts=scripts)
+    log_in(page)
+    page.get_by_role("link", name="Account").click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    assert fits(page)
+
+    page.get_by_role("link", name="Set up").click()
+    picture = page.get_by_role("img", name="QR code")
+    expect(picture).to_be_visible()
+    if scripts:
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    secret = page.locator("[data-secret]").get_attribute("data-secret")
+    assert secret
+    assert fits(page)
+    page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    expect(page.locator(".recovery-codes li")).to_have_count(10)
+    recovery = page.locator(".recovery-codes li").first.inner_text()
+    assert fits(page)
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.get_by_text("Recovery codes left: 10")).to_be_visible()
+
+    # The other browser's session has ended: it logs in again, with a code.
+    forget_last_code(app, admin)
+    phone.goto("/admin/history")
+    expect(phone).to_have_url(re.compile("/login"))
+    log_in(phone)
+    expect(phone.get_by_role("heading", name="Second factor")).to_be_visible()
+    assert fits(phone)
+    phone.get_by_label("Code").fill("000000")
+    phone.get_by_role("button", name="Log in").click()
+    expect(phone.get_by_role("alert")).to_contain_text("wrong")
+    phone.get_by_label("Code").fill(pyotp.TOTP(secret).at(int(time.time())))
+    phone.get_by_role("button", name="Log in").click()
+    expect(phone).to_have_url(re.compile("/admin/history"))
+
+    # Its session is seen, and ended, from here.
+    page.goto("/account")
+    expect(page.locator("[data-session]")).to_have_count(2)
+    page.locator("[data-session]").filter(has_not_text="this browser").get_by_role("button", name="End").click()
+    expect(page.locator("[data-session]")).to_have_count(1)
+    phone.goto("/admin/history")
+    expect(phone).to_have_url(re.compile("/login"))
+    log_in(phone)
+    phone.get_by_label("Code").fill(recovery)
+    phone.get_by_role("button", name="Log in").click()
+    expect(phone).to_have_url(re.compile("/admin/history"))
+
+
+@pytest.mark.parametrize(("size", "dark"), [(PHONE, False), (DESKTOP, True)])
+def test_pages_of_accounts_fit(open_page: Opener, admin: User, size: Size, dark: bool) -> None:
+    page: Page = open_page("/login", size, dark=dark)
+    log_in(page)
+    page.goto("/admin/users")
+    page.get_by_label("Name").fill("bert")
+    page.get_by_role("radio", name="Reviewer").check()
+    page.get_by_role("button", name="Make account").click()
+    expect(page.locator("[data-password]")).to_be_visible()
+    assert fits(page)
+    page.get_by_role("link", name="Go on").click()
+    expect(page.get_by_role("heading", name="bert")).to_be_visible()
+    for path in ("/admin/users", f"/admin/users/{admin.id}", "/admin/users/2", "/admin/audit", "/account/password"):
+        page.goto(path)
+        assert fits(page), path
