@@ -95,7 +95,8 @@ bind = f"127.0.0.1:{whole_number('PORT', default=8000, lowest=0, highest=65535)}
 preload_app = False
 worker_class = "gthread"
 workers = whole_number("WEB_CONCURRENCY", default=default_workers(), lowest=1, highest=64)
-threads = 8
+# More than QUEUE_LENGTH: those that are left serve pages and health checks, and refuse what finds no place.
+threads = 24
 backlog = 128
 # Heartbeats go to memory: on a disk, a slow write looks like a worker that hangs.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108

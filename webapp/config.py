@@ -73,8 +73,8 @@ class Config:
     queue_length: Annotated[
         int,
         "Uploads that a process takes at one time, those that wait for their turn included; others are asked to come "
-        "back. Keep it below the 8 threads of a process, or else pages and health checks wait too.",
-    ] = 5
+        "back. Keep it below the 24 threads of a process, or else pages and health checks wait too.",
+    ] = 16
     log_format: Annotated[str, "`text`, or `json` for one line of JSON for each request and message."] = "text"
     metrics: Annotated[
         bool, "Answer `/metrics` for Prometheus: to programs on the same machine, or to whoever has METRICS_TOKEN."

@@ -35,8 +35,11 @@ def engine_options(url: str) -> dict[str, Any]:
     """Options for `create_engine` that fit the database at `url`."""
     if make_url(url).get_backend_name() != "sqlite":
         return {"pool_pre_ping": True, "hide_parameters": True}
+    # As many connections as a process has threads; one in memory is not pooled.
+    pool = {"pool_size": 8, "max_overflow": 24} if make_url(url).database else {}
     # Parameters stay out of error messages, and so out of logs: they are people's data.
-    return {"module": sqlite_module(), "connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
+    options = {"module": sqlite_module(), "connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
+    return {**options, **pool}
 
 
 def configure(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from webapp.config import Config, ConfigError
 from webapp.metrics import STAGES
 from webapp.model_names import configured, stated_label_sets
 from webapp.promotion.standing import Standing, Standings
+from webapp.turns import Turns
 
 if TYPE_CHECKING:
     from ml.bundle import Bundle
@@ -61,7 +62,7 @@ class Models:
         self._severity: SeverityStage | None = None
         self._loading = threading.Lock()
         self._holding = threading.Lock()
-        self._turn = threading.Lock()
+        self._turn = Turns()
         self._screeners: dict[Path, Screener] = {}
         self._serving: dict[str, str] = {}
         self._failed: dict[str, tuple[float, str]] = {}
@@ -196,9 +197,13 @@ class Models:
         """Label set, name and version of every model that answers, from the cards alone. No model is loaded for it."""
         from ml.bundle import find_bundle, stated_identity
 
-        found = stated_label_sets(self._names, self._config)
-        known = {code: stated_identity(find_bundle(name, self._config.models)) for code, name in found.items()}
-        return [(code, *identity) for code, identity in known.items() if identity]
+        found = []
+        for label_set, reference in self.references().items():
+            with suppress(BundleError):  # it went away meanwhile
+                identity = stated_identity(find_bundle(reference, self._config.models))
+                if identity:
+                    found.append((label_set, *identity))
+        return found
 
     def screeners(self) -> list[Screener]:
         """The screener of every label set, the default one first; one that cannot be loaded is left out, and logged.

@@ -3,6 +3,7 @@
 import json
 import random
 import runpy
+import shutil
 import threading
 import time
 import uuid
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks import kill_uploads, sqlite_writers
+from benchmarks import kill_uploads, load, sqlite_writers
 from benchmarks.serving import TRANSPORT_ERRORS, Server, drawn_photo, post_api
 from ml.bundle import Bundle
 from webapp.database import sqlite_module
@@ -77,3 +78,23 @@ def test_a_stop_answers_what_was_accepted(tiny_bundle: Bundle, tmp_path: Path) -
     assert set(acknowledged) <= {201, 503}
     assert len(states) == acknowledged.count(201)
     assert set(states) == {"done"}
+
+
+@pytest.mark.slow
+def test_load_in_short(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "load.json"
+    parts = ["steady", "crowd", *(["slow"] if shutil.which("nginx", path="/usr/sbin:/usr/bin") else [])]
+    load.main(["--seconds", "6", "--model", str(tiny_bundle.path), "--out", str(out), *(f"--{name}" for name in parts)])
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert list(found) == parts
+    assert set(found["crowd"]["statuses"]) <= {"201", "503"}
+    assert found["crowd"]["without_retry_after"] == 0
+    told = runpy.run_path(str(PROJECT / "docs" / "update_reliability.py"))
+    for name in parts:
+        assert f"{found[name]['clients']} " in told[name](found[name])
+
+
+def test_memory_growth_looks_at_the_last_half() -> None:
+    assert load.growth([50, 90, *[100] * 8]) == pytest.approx(0)
+    assert load.growth([*[100] * 10, *[110] * 10]) == pytest.approx(0)
+    assert load.growth([*[100] * 14, *[120] * 6]) == pytest.approx(0.2)

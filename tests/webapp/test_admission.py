@@ -1,6 +1,8 @@
 """The queue has an end: whoever finds no place is told when to come back, in a page and in the API."""
 
 import io
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,6 +14,7 @@ from werkzeug.test import TestResponse
 from webapp.admission import Admission, QueueFull, get_admission
 from webapp.config import Config
 from webapp.models.screening import ScreeningRow
+from webapp.turns import Turns
 
 
 @pytest.fixture
@@ -64,3 +67,26 @@ def test_places_are_given_back_and_times_measured() -> None:
         raise ZeroDivisionError
     with admission.place(), admission.place():
         pass
+
+
+def test_turns_come_in_the_order_of_asking() -> None:
+    turns, order = Turns(), list[int]()
+    assert turns.acquire(0)
+    assert not turns.acquire(0.01)
+
+    def wait(number: int) -> None:
+        assert turns.acquire(30)
+        order.append(number)
+        turns.release()
+
+    threads = []
+    for number in range(5):
+        threads.append(threading.Thread(target=wait, args=(number,)))
+        threads[-1].start()
+        while len(turns._waiting) <= number:
+            time.sleep(0.001)
+    turns.release()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]
+    assert not turns.locked()
