@@ -106,7 +106,9 @@ def test_reviewed_cases_make_a_table_whose_cells_open_them(
         session.get_one(ScreeningRow, row.id).reviewed_class = "mel"
     page = admin.get("/admin/models/good/1").text
     assert "data-reviewed" in page
-    assert f"reviewed_class=mel&amp;predicted={row.predicted}" in page
+    assert f"reviewed=mel&amp;predicted={row.predicted}" in page
+    (address,) = re.findall(r'href="(/admin/history[?][^"]*reviewed=mel[^"]*)"', page)
+    assert admin.get(address.replace("&amp;", "&")).text.count("data-id=") == 1
 
 
 def test_viewers_look_and_admins_act(app: Flask, config: Config, add_user: Callable[..., User]) -> None:
