@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ml.calibration import softmax
+from ml.drift import quantiles_of
 from ml.gate_quality import blank, fault, hint, quality_limits, quality_scores, spare_room, too_small
 from ml.gate_texture import texture
 from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN, POOR_QUALITY, USABLE, Gate
@@ -195,7 +196,8 @@ def fit_gate(
     pictures by kind (the last two of `KINDS_BY_PHOTOS` for the `photos` that it is made for), possibly none. The limits
     of head and novelty are set where they refuse the shares `REFUSED` of the validation pictures, the latter with room
     where those are few. `frame` (`mean` and `deviation` [D], `components` [K, D]) is kept where given, else fitted to
-    the training pictures.
+    the training pictures. `inputs` in the card are quantiles of what was measured, to tell later whether photos drift
+    away: novelty of the validation pictures, else of the training pictures.
     """
     arrays = dict(frame or fit_frame(training.features))
     rows = np.random.default_rng(seed).permutation(len(training.features))[:BANK_SIZE]
@@ -214,6 +216,13 @@ def fit_gate(
         "limits": limits,
         "accepts": photos if KINDS_BY_PHOTOS[photos][1] in others else "skin",
         "fitted_on": {kind: len(seen.features) for kind, seen in others.items()},
+        "inputs": {
+            "novelty": quantiles_of(novelty),
+            **{
+                name: quantiles_of(np.array([scores[name] for scores in qualities]))
+                for name in ("brightness", "sharpness", "short_side")
+            },
+        },
     }
 
 

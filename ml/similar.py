@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from ml.errors import BundleError
-from ml.gate import project
+from ml.gate import neighbour_distance, project
 
 SHOWN = 8
 """Cases shown for a photo, each of a lesion of its own."""
 _BLOCK = 512  # rows of a distance table at a time
 _METADATA = "cases"
+_ITSELF = 0.1  # cases are kept in half precision: a picture lies this near to itself
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,13 @@ class CaseIndex:
         if features.shape != (self.components,):
             raise ValueError(f"{self.components} components expected, not {features.shape}")
         return self._nearest(_distances(features[None].astype(np.float32), self._features)[0], k)
+
+    def novelty(self, bank: NDArray[np.float32], most: int = 2000) -> NDArray[np.float64]:
+        """Distance [N] of at most `most` cases, evenly chosen, to the pictures in the gate's bank [M, K] other than
+        themselves, as `neighbour_distance` measures it."""
+        points = self._features[:: -(-len(self._features) // most)]
+        apart = _distances(points, bank.astype(np.float32)).min(axis=1) > _ITSELF
+        return neighbour_distance(points[apart], bank)
 
     def agreement(self, features: NDArray[np.float32], labels: Sequence[str], k: int = SHOWN) -> NeighbourAgreement:
         """How the nearest `k` lesions of photos [N, K] agree with the photos' class codes [N].

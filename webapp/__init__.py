@@ -101,6 +101,7 @@ def _init_pages(app: Flask) -> None:
     from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
+    from webapp.demo.banner import shows_demo
     from webapp.insights.alerts import recent_alerts
     from webapp.model_page import views as model_page
     from webapp.screening import advice, first_impressions
@@ -120,6 +121,7 @@ def _init_pages(app: Flask) -> None:
     app.jinja_env.globals.update(
         account_words=words,
         advice=advice,
+        shows_demo=shows_demo,
         recent_alerts=recent_alerts,
         admin_pages=admin_pages,
         first_impressions=first_impressions,
@@ -143,6 +145,7 @@ def _init_commands(app: Flask) -> None:
         compare,
         conditions,
         data,
+        demo,
         ensemble,
         evaluate,
         export,
@@ -162,6 +165,7 @@ def _init_commands(app: Flask) -> None:
 
     for command in (
         data.data_cli,
+        demo.demo_command,
         train.train_command,
         trainer.trainer_command,
         ensemble.ensemble_command,

@@ -43,6 +43,18 @@ class PhotoStore:
             raise
         return name
 
+    def share(self, name: str) -> str:
+        """Keep a kept photo under one more name, as a link to the same file; returns that name.
+
+        Deleting one of them leaves the other. Raises OSError where there is no such photo.
+        """
+        other = secrets.token_hex(16)
+        for small in (False, True):
+            target = self._path(other, small=small)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(self._path(name, small=small), target)
+        return other
+
     def open(self, name: str, *, small: bool = False) -> bytes:
         """The JPEG bytes of a photo, or of its thumbnail. Raises FileNotFoundError where there is none."""
         return self._path(name, small=small).read_bytes()

@@ -79,6 +79,7 @@ def viewer(
 ) -> FlaskClient:
     """Somebody who may look."""
     add_user("eye", Role.VIEWER)
+    count_missing(TODAY - timedelta(days=89), TODAY)
     assert post("/login", name="eye", password=PASSWORD).status_code == 303
     return client
 

@@ -12,10 +12,11 @@ from webapp import clock
 from webapp.account.access import requires
 from webapp.admin import words
 from webapp.admin.blueprint import blueprint
-from webapp.insights.alerts import MOST_SHOWN, alerts_of, forget_recent
+from webapp.insights.alerts import MOST_SHOWN, alerts_of
 from webapp.insights.counting import count_missing
+from webapp.insights.drift_panels import drift_section
 from webapp.insights.figures import Figures, read_figures
-from webapp.insights.panels import Section, show
+from webapp.insights.panels import Section
 from webapp.insights.reviewed import read_cases
 from webapp.insights.reviewed_panels import reviewed_sections
 from webapp.insights.sections import controlled_sections, latency_section
@@ -46,7 +47,6 @@ def insights() -> ResponseReturnValue:
         taxonomies=readable_taxonomies(),
         buckets=BUCKETS,
         periods=PERIODS,
-        show=show,
         words=words,
         csv_address=lambda key: url_for("admin.insights_table", key=key, **_args(selection)),
     )
@@ -76,7 +76,6 @@ def _figures() -> tuple[Selection, Figures, int]:
     today = clock.now().date()
     selection = Selection.from_args(request.args, today)
     missing = count_missing(selection.first, selection.last, seconds=COUNTING_SECONDS)
-    forget_recent()
     figures = read_figures(selection, today)
     if not selection.label_set and figures.label_sets and "label_set" not in request.args:
         # Shares of several questions together mean little: the one with the most answers is shown first.
@@ -92,6 +91,7 @@ def _sections(figures: Figures, selection: Selection) -> list[Section]:
     cases, complete = read_cases(selection) if taxonomy else ([], True)
     return [
         *controlled_sections(figures, selection.label_set),
+        drift_section(selection, figures, clock.now().date()),
         *reviewed_sections(figures, cases, complete, taxonomy),
         latency_section(figures),
     ]

@@ -1,6 +1,7 @@
 """`flask insights`: counting what the page of figures shows."""
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy import func, select
 
 from webapp import clock
@@ -10,6 +11,7 @@ from webapp.models.screening import ScreeningRow
 
 
 @click.command("insights")
+@with_appcontext
 def insights_command() -> None:
     """Count the figures of every day that are not counted yet, for /admin/insights.
 

@@ -55,11 +55,6 @@ def recent_alerts() -> int:
     return found[2]
 
 
-def forget_recent() -> None:
-    """Look anew next time: something was counted."""
-    current_app.extensions.pop("recent_alerts", None)
-
-
 def _count_recent(today: date) -> int:
     whole = Selection(today - timedelta(days=WATCHED_DAYS - 1), today)
     count = 0

@@ -31,6 +31,7 @@ STALE = timedelta(minutes=1)
 COUNTED = ("status", "predicted", "verdict", "state")
 """What is counted by its value in each cell."""
 ROWS_AT_ONCE = 2000
+DAYS_AT_ONCE = 30
 
 Key = tuple[str, str, str]
 
@@ -43,16 +44,23 @@ def midnight(day: date) -> datetime:
 def count_missing(first: date, last: date, *, seconds: float | None = None) -> int:
     """Count the days from `first` to `last` that are not counted yet, newest first; returns how many are still missing.
 
-    With `seconds` it stops after that time, though never before one day was counted. Each day is committed by itself.
+    With `seconds` it stops after that time, though never before one day was counted.
     """
     today = clock.now().date()
     started = time.monotonic()
     missing = uncounted(first, min(last, today))
-    for done, day in enumerate(missing):
-        if seconds is not None and done and time.monotonic() - started > seconds:
-            return len(missing) - done
-        _keep(day, count_day(day))
-    return 0
+    counted: list[tuple[date, list[dict[str, Any]]]] = []
+    left = len(missing)
+    for day in missing:
+        if seconds is not None and left < len(missing) and time.monotonic() - started > seconds:
+            break
+        counted.append((day, count_day(day)))
+        left -= 1
+        if len(counted) == DAYS_AT_ONCE:
+            _keep(counted)
+            counted = []
+    _keep(counted)
+    return left
 
 
 def uncounted(first: date, last: date) -> list[date]:
@@ -160,8 +168,10 @@ def _read(text: str | dict[str, Any] | None) -> dict[str, Any]:
     return found or {}
 
 
-def _keep(day: date, cells: Sequence[dict[str, Any]]) -> None:
+def _keep(counted: Sequence[tuple[date, list[dict[str, Any]]]]) -> None:
+    """Write days and their cells. Where another process counts the same ones at the same time, its counts stand."""
     now = clock.now()
-    complete = now >= midnight(day + timedelta(days=1)) + SETTLED
-    with suppress(IntegrityError), write_transaction() as session:  # another process may count the same day
-        session.merge(DailyFigures(day=day, counted_at=now, complete=complete, cells=list(cells)))
+    with suppress(IntegrityError), write_transaction() as session:
+        for day, cells in counted:
+            complete = now >= midnight(day + timedelta(days=1)) + SETTLED
+            session.merge(DailyFigures(day=day, counted_at=now, complete=complete, cells=cells))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from flask_babel import format_date, format_decimal
@@ -9,8 +10,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ml.control_charts import Chart, count_chart, ewma_chart, share_chart
+from webapp.i18n import choose_language, percent
 from webapp.i18n import gettext as _
-from webapp.i18n import percent
 from webapp.insights.bins import quantile
 from webapp.insights.figures import Figures, Sums
 from webapp.insights.picture import Line, Scene, draw_lines
@@ -52,6 +53,11 @@ class Panel:
     points: int = 0
     legend: Sequence[tuple[str, str]] = ()
 
+    def shown(self, row: Sequence[Cell]) -> list[tuple[str, bool]]:
+        """The cells of a row as text, and whether each is a number."""
+        kinds = (kind for _name, _heading, kind in self.columns)
+        return [(show(cell, kind), kind not in ("day", "text", "flag")) for cell, kind in zip(row, kinds, strict=True)]
+
 
 @dataclass(frozen=True)
 class Section:
@@ -64,7 +70,13 @@ class Section:
 
 
 def show(value: Cell, kind: str) -> str:
-    """A cell of a table as people read it."""
+    """A cell of a table as people read it, in the visitor's language."""
+    return _shown(value, kind, choose_language())
+
+
+@lru_cache(maxsize=20_000)
+def _shown(value: Cell, kind: str, language: str) -> str:
+    """Limits and counts repeat from row to row; writing a number in a language is slow."""
     if value is None:
         return "\N{EN DASH}"
     if kind == "flag":

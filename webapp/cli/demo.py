@@ -1,0 +1,42 @@
+"""`flask demo`: an empty database filled with a believable history, to see the application at work."""
+
+import click
+from flask.cli import with_appcontext
+from flask_migrate import upgrade
+from sqlalchemy import inspect
+
+from webapp.cli.insights import count_all
+from webapp.demo.filling import NotEmpty, demo_size, fill, remove
+from webapp.extensions import db
+
+HOW_TO_GET_ONE = (
+    "There are accounts or screenings in this database, and demonstration data must not be mixed with them. Use a "
+    "folder of its own: INSTANCE=demo flask demo, and then INSTANCE=demo make run."
+)
+
+
+@click.command("demo")
+@click.option("--remove", "removing", is_flag=True, help="Remove the demonstration again, and nothing else.")
+@with_appcontext
+def demo_command(removing: bool) -> None:
+    """Fill an EMPTY database with some months of drawn pictures, answers and reviews.
+
+    No picture shows a person. Two tiny models are trained and answer each picture; the history shows each picture
+    several times, with answers varied from those. Every page says so. Takes about a minute on two cores.
+    """
+    if not inspect(db.engine).has_table("demo_entries"):
+        upgrade()
+    if removing:
+        if not demo_size():
+            raise click.ClickException("There is no demonstration data in this database.")
+        click.echo(f"Removed the demonstration: {remove()} screenings, their accounts, photos and models.")
+        return
+    try:
+        passwords = fill(click.echo)
+    except NotEmpty as error:
+        raise click.ClickException(HOW_TO_GET_ONE) from error
+    click.echo(f"{count_all()} days counted.")
+    click.echo("Accounts, with passwords that are shown this once:")
+    for name, password in passwords.items():
+        click.echo(f"  {name}  {password}")
+    click.echo("Start it with make run, or flask run. flask demo --remove takes it away again.")

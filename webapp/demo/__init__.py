@@ -1,0 +1,1 @@
+"""Demonstration data: a believable history of drawn pictures, labelled as such and removable."""

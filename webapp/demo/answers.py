@@ -1,0 +1,84 @@
+"""Answers of the demonstration: really given by tiny models for each picture, then varied to fill a history."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ml.calibration import named_class
+from ml.images import encode_jpeg
+from ml.screen import Screener
+from ml.screening import USABLE, Evidence, Screening, decide_status
+from webapp.demo.pictures import Picture
+from webapp.models.screening import PhotoRow
+from webapp.photos import JPEG_QUALITY, PhotoStore
+
+WANDER = 0.55
+"""Standard deviation by which varied log-probabilities differ from those that were given."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A kept picture with the model's own answer to it and what that rests on. `name` is the photo's in the store."""
+
+    picture: Picture
+    name: str
+    sha256: str
+    answer: Screening
+    evidence: Evidence
+
+
+def answer_pictures(screener: Screener, pictures: Sequence[Picture], store: PhotoStore) -> list[Answered]:
+    """Keep every picture and let the model answer it."""
+    found = []
+    for picture in pictures:
+        whole, _each, evidence = screener.screen([picture.pixels])
+        content = encode_jpeg(picture.pixels, quality=JPEG_QUALITY)
+        found.append(Answered(picture, store.keep(picture.pixels), _digest(content), whole, evidence[0]))
+    return found
+
+
+def vary(given: Answered, screener: Screener, rng: np.random.Generator) -> Screening:
+    """An answer that might have been given to a similar picture: invented, by the same rules from probability to class
+    and status."""
+    answer = given.answer
+    scores = {name: float(value * rng.normal(1, 0.03)) for name, value in answer.gate.scores.items()}
+    gate = replace(answer.gate, scores={name: round(value, 4) for name, value in scores.items()})
+    seconds = {name: round(float(value * rng.lognormal(0, 0.25)), 4) for name, value in answer.seconds.items()}
+    if answer.probabilities is None or gate.verdict != USABLE:
+        return replace(answer, gate=gate, seconds=seconds)
+    card, taxonomy = screener.card, screener.classifier.taxonomy
+    logs = np.log(np.maximum([answer.probabilities[code] for code in taxonomy.codes], 1e-4))
+    shifted = np.exp(logs + rng.normal(0, WANDER, len(logs)))
+    shares = shifted / shifted.sum()
+    named = int(named_class(shares, np.array(card.class_priors), card.prior_power))
+    risk = float(shares[list(taxonomy.malignant)].sum())
+    return replace(
+        answer,
+        probabilities={code: round(float(share), 5) for code, share in zip(taxonomy.codes, shares, strict=True)},
+        predicted=taxonomy.codes[named],
+        malignant_risk=round(risk, 5),
+        status=decide_status(taxonomy, named, risk, card.thresholds),
+        gate=gate,
+        seconds=seconds,
+    )
+
+
+def photo_row(given: Answered, answer: Screening, store: PhotoStore, rng: np.random.Generator) -> PhotoRow:
+    """The row of one more photo of the picture, with an answer to it."""
+    evidence = given.evidence
+    if evidence.features is not None:
+        evidence = replace(
+            evidence, features=(evidence.features * rng.normal(1, 0.02, evidence.features.shape)).astype(np.float32)
+        )
+    height, width = given.picture.pixels.shape[:2]
+    columns: dict[str, Any] = PhotoRow.columns_of(answer, evidence)
+    return PhotoRow(
+        position=1, name=store.share(given.name), sha256=given.sha256, width=width, height=height, **columns
+    )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
