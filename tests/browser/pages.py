@@ -44,7 +44,7 @@ def real_photo(code: str) -> bytes | None:
 def screen(page: Page, *files: FilePayload) -> None:
     """Choose photos, agree, send, and wait for the result page."""
     page.locator("input[name=photos]").set_input_files(list(files))
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.get_by_role("button", name="Screen the photos").click()
     page.wait_for_url("**/results/*")
 

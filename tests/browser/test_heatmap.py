@@ -55,7 +55,7 @@ def test_a_heatmap_comes_when_asked_for(
 def test_by_keyboard_and_in_german(open_page: Opener, photo: Photo, tmp_path: Path) -> None:
     page = open_page("/", PHONE, language="de")
     page.locator("input[name=photos]").set_input_files([file(photo("mel", 1)), file(photo("mel", 1))])
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.locator("form .button.primary").click()
     page.wait_for_url("**/results/*")
     summary = page.locator(".heatmaps summary")

@@ -67,10 +67,10 @@ def test_without_scripts(open_page: Opener, photo: Photo, tmp_path: Path, size: 
 def test_error_without_scripts(open_page: Opener) -> None:
     page = open_page(scripts=False)
     page.locator("input[name=photos]").set_input_files(file(b"no picture"))
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.get_by_role("button", name="Screen the photos").click()
     expect(page.locator("[data-error]")).to_contain_text("not a picture")
-    expect(page.get_by_role("checkbox")).to_be_checked()
+    expect(page.locator("input[name=consent]")).to_be_checked()
 
 
 def test_previews_can_be_removed_and_errors_keep_the_photos(open_page: Opener, photo: Photo) -> None:
@@ -86,7 +86,7 @@ def test_previews_can_be_removed_and_errors_keep_the_photos(open_page: Opener, p
 
     page.get_by_role("button", name="Screen the photos").click()
     expect(page.locator("[data-error]")).to_contain_text("agree")
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.get_by_role("button", name="Screen the photos").click()
     expect(page.locator("[data-error]")).to_contain_text("Photo 2:")
     expect(previews).to_have_count(2)
@@ -139,7 +139,7 @@ def test_error_page_of_a_server_in_between(open_page: Opener, photo: Photo, stat
 
     page.route(page.url, refuse)
     page.locator("input[name=photos]").set_input_files(file(photo("nv", 0)))
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.get_by_role("button", name="Screen the photos").click()
     expect(page.locator("[data-error]")).to_contain_text(words)
     expect(page.locator("[data-previews] li")).to_have_count(1)
@@ -185,7 +185,7 @@ def test_by_keyboard_alone(open_page: Opener, photo: Photo) -> None:
 
     page.goto("/")
     page.locator("input[name=photos]").set_input_files(file(photo("nv", 0)))
-    page.get_by_role("checkbox").focus()
+    page.locator("input[name=consent]").focus()
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -224,7 +224,7 @@ def test_narrowest_screen(open_page: Opener, photo: Photo, admin: User, language
         [file(photo("nv", s), "a-very-long-name" * 5) for s in (0, 1, 2)]
     )
     assert fits(page)
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.locator("[type=submit]").click()
     page.wait_for_url("**/results/*")
     assert fits(page)

@@ -61,7 +61,7 @@ def test_by_keyboard_and_kept_by_an_error_and_a_language(open_page: Opener, tmp_
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("radio", name="A rash")).to_be_checked()
     page.locator("input[name=photos]").set_input_files(file(b"no picture"))
-    page.get_by_role("checkbox").check()
+    page.locator("input[name=consent]").check()
     page.get_by_role("button", name="Screen the photos").click()
     expect(page.locator("[data-error]")).to_contain_text("not a picture")
     expect(page.get_by_role("radio", name="A rash")).to_be_checked()

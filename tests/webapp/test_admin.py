@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from ml.gate import KINDS
 from ml.gate_quality import quality_scores
 from ml.screening import TIPS, VERDICTS
+from tests.webapp.forms import form_token
 from webapp.admin import words
 from webapp.config import Config
 from webapp.database import write_transaction
@@ -28,6 +29,7 @@ PUBLIC = {
     "screening.photo",
     "screening.heatmap",
     "screening.delete",
+    "screening.training",
     "screening.language",
     "account.login_page",
     "account.log_in",
@@ -51,16 +53,17 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_every_other_route_needs_an_account(app: Flask, client: FlaskClient) -> None:
-    values: dict[str, Any] = {"screening_id": 1, "photo_id": 1, "view": 1, "kind": "csv"}
+    values: dict[str, Any] = {"screening_id": 1, "photo_id": 1, "view": 1, "kind": "csv", "bulk": "0"}
     checked = 0
     for rule in app.url_map.iter_rules():
         if rule.endpoint in PUBLIC:
             continue
         with app.test_request_context():
-            path = rule.build({name: values[name] for name in rule.arguments})
+            path = rule.build({name: values.get(name, 1) for name in rule.arguments})
         assert path
         for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
-            answer = client.open(path[1], method=method)
+            form = {"csrf_token": form_token(client, "/")} if method == "POST" else None
+            answer = client.open(path[1], method=method, data=form)
             assert answer.status_code == 303, rule
             assert answer.location.startswith("/login"), rule
             checked += 1

@@ -109,7 +109,7 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
         trail=audit.trail(f"screening:{row.id}"),
         queue=queue,
         after=request.args.get("after", type=int),
-        neighbours=None if queue is None else neighbours(*read_queue(queue), row),
+        neighbours=neighbours(*read_queue(queue or ""), row),
     )
 
 

@@ -148,6 +148,7 @@ def _reviews(pages: Pages, row: ScreeningRow, taxonomy: Taxonomy | None, said: l
         what = review_words.said(review.status, adjudicates=review.adjudicates, undoing=review.undoes is not None)
         label = f": {review_words.label_word(taxonomy, review.label)}" if review.label else ""
         blind = f" ({_('blind')})" if review.blind else ""
+        blind += f" ({_('undone')})" if one.undone else ""
         pages.text_block(f"{_time(review.created_at)} UTC · {one.reviewer} · {what}{label}{blind}", size=9, after=0.5)
         if review.note:
             pages.text_block(review.note, size=9, soft=True, after=1)

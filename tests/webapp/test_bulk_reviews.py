@@ -1,0 +1,112 @@
+"""Many at once: counted before, done in one go, undone without overwriting anything."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+from werkzeug.test import TestResponse
+
+from tests.webapp.forms import form_token
+from webapp.database import write_transaction
+from webapp.extensions import db
+from webapp.models.review import Review, ReviewStatus
+from webapp.models.screening import ScreeningRow
+from webapp.models.user import User
+from webapp.reviews.bulk import MOST, plan
+from webapp.reviews.writing import Draft, add_review
+from webapp.screening.lifecycle import erase
+
+Rows = Callable[[], Sequence[ScreeningRow]]
+
+
+@pytest.fixture
+def three(upload: Callable[..., TestResponse], photo: Callable[..., bytes], rows: Rows) -> list[int]:
+    """Three answered screenings."""
+    for number, code in enumerate(("mel", "nv", "bkl")):
+        upload(photo(code, number))
+    return [row.id for row in rows()]
+
+
+def send(client: FlaskClient, path: str, **fields: object) -> TestResponse:
+    return client.post(f"/admin/bulk{path}", data={"csrf_token": form_token(client, "/"), **fields})
+
+
+def hidden(page: str, name: str) -> str:
+    found = re.search(f'name="{name}" value="([^"]*)"', page)
+    assert found
+    return found.group(1)
+
+
+def states(rows: Rows) -> list[str]:
+    return [row.review_status for row in rows()]
+
+
+def test_counted_done_and_undone(admin: FlaskClient, three: list[int], rows: Rows, app: Flask) -> None:
+    with app.app_context():
+        anna = db.session.scalars(select(User)).one()
+        add_review(three[0], anna, Draft(ReviewStatus.SUBMITTED, "_other"), seen=0)
+        erase(three[2])
+    page = send(admin, "", action="confirm", id=[str(number) for number in three]).text
+    assert "Confirm 2 screenings?" in page
+    assert "1 more is passed over" in page
+    done = send(admin, "/do", action="confirm", ids=hidden(page, "ids"), seen=hidden(page, "seen"))
+    assert done.status_code == 303
+    place = done.headers["Location"].removeprefix("/admin/bulk")
+    assert "2 screenings confirmed" in admin.get(f"/admin/bulk{place}").text
+    confirmed = rows()[:2]
+    assert [row.reviewed_class for row in confirmed] == [row.predicted for row in confirmed]
+    assert send(admin, f"{place}/undo").status_code == 303
+    assert states(rows) == ["submitted", "pending", "pending"]
+    assert rows()[0].reviewed_class is None, "what was said before counts again"
+    assert send(admin, f"{place}/undo").status_code == 303  # twice undoes nothing more
+    with app.app_context():
+        assert len(db.session.scalars(select(Review)).all()) == 5
+    assert "2 of them are undone" in admin.get(f"/admin/bulk{place}").text
+    assert place.strip("/") in admin.get("/admin/bulk").text
+
+
+def test_what_somebody_else_reviewed_since_is_left_alone(
+    admin: FlaskClient, three: list[int], rows: Rows, app: Flask, add_user: Callable[..., User]
+) -> None:
+    page = send(admin, "", action="discard", all="y", filters="").text
+    assert "Discard 3 screenings?" in page
+    ben = add_user("ben")
+    with app.app_context():
+        ben = db.session.merge(ben)
+        add_review(three[1], ben, Draft(ReviewStatus.SUBMITTED, "_cannot_tell"), seen=0)
+    done = send(admin, "/do", action="discard", ids=hidden(page, "ids"), seen=hidden(page, "seen"))
+    assert "1 was left alone" in admin.get(done.headers["Location"]).text
+    assert states(rows) == ["discarded", "submitted", "discarded"]
+
+
+def test_all_that_fit_the_filters(admin: FlaskClient, three: list[int], rows: Rows) -> None:
+    named = rows()[0].predicted
+    count = sum(row.predicted == named for row in rows())
+    page = send(admin, "", action="discard", all="y", filters=f"predicted={named}").text
+    assert len(hidden(page, "ids").split(",")) == count
+
+
+def test_marked_as_to_be_reviewed_by_an_admin_opens_cases_again(
+    admin: FlaskClient, three: list[int], rows: Rows, app: Flask, add_user: Callable[..., User]
+) -> None:
+    ben = add_user("ben")
+    with app.app_context():
+        add_review(three[0], db.session.merge(ben), Draft(ReviewStatus.DISCARDED), seen=0)
+    page = send(admin, "", action="pending", id=[str(three[0])]).text
+    send(admin, "/do", action="pending", ids=hidden(page, "ids"), seen=hidden(page, "seen"))
+    assert states(rows)[0] == "pending"
+
+
+def test_nothing_ticked_and_too_many(admin: FlaskClient, three: list[int], app: Flask) -> None:
+    assert "Nothing to do" in send(admin, "", action="confirm").text
+    assert send(admin, "", action="burn").status_code == 400
+    assert send(admin, "/do", action="confirm", ids="", seen="0").status_code == 400
+    too_many = ",".join(str(number) for number in range(1, MOST + 2))
+    assert send(admin, "/do", action="confirm", ids=too_many, seen="0").status_code == 400
+    with app.app_context():
+        with write_transaction() as session:
+            session.execute(update(ScreeningRow).where(ScreeningRow.id == three[0]).values(predicted=None))
+        assert plan("confirm", three).ids == tuple(three[1:])
