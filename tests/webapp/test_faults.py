@@ -21,7 +21,8 @@ from werkzeug.test import TestResponse
 
 from tests.webapp.forms import PASSWORD, form_token
 from webapp import clock, database
-from webapp.account.attempts import authenticate, hash_password
+from webapp.account.attempts import authenticate
+from webapp.account.passwords import hash_password
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db

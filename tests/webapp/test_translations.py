@@ -21,9 +21,9 @@ PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 translated = pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 
 
-def plain(text: str | list[str] | tuple[str, ...]) -> str | tuple[str, ...]:
+def forms(text: object) -> tuple[str, ...]:
     """A text, or all forms of one that differs by number, of which readers of files make lists or tuples."""
-    return text if isinstance(text, str) else tuple(text)
+    return tuple(str(form) for form in text) if isinstance(text, list | tuple) else (str(text or ""),)
 
 
 def catalogue(language: str) -> Catalog:
@@ -47,7 +47,7 @@ def test_translation_is_complete(language: str) -> None:
     messages = [message for message in catalogue(language) if message.id]
     assert {message.id for message in messages} == wanted
     for message in messages:
-        assert all(message.string if isinstance(message.id, tuple) else [message.string]), message.id
+        assert all(forms(message.string)), message.id
         assert not message.fuzzy, message.id
         assert sorted(PLACEHOLDER.findall(str(message.id))) == sorted(PLACEHOLDER.findall(str(message.string)))
 
@@ -55,8 +55,8 @@ def test_translation_is_complete(language: str) -> None:
 @translated
 def test_translation_is_compiled(language: str) -> None:
     with (FOLDER / language / "LC_MESSAGES" / "messages.mo").open("rb") as file:
-        compiled = {plain(message.id): plain(message.string) for message in read_mo(file) if message.id}
-    assert compiled == {plain(message.id): plain(message.string) for message in catalogue(language) if message.id}
+        compiled = {forms(message.id): forms(message.string) for message in read_mo(file) if message.id}
+    assert compiled == {forms(message.id): forms(message.string) for message in catalogue(language) if message.id}
 
 
 def test_pages_speak_german(client: FlaskClient) -> None:

@@ -92,7 +92,12 @@ def test_every_failure_costs_one_hash_and_one_write(
     add_user("bert", Role.VIEWER)
     done: list[str] = []
     real = passwords.matches
-    monkeypatch.setattr(passwords, "matches", lambda known, given: [done.append("hash"), real(known, given)][1])
+
+    def counted(known: str, given: str) -> bool:
+        done.append("hash")
+        return real(known, given)
+
+    monkeypatch.setattr(passwords, "matches", counted)
     with app.app_context():
         event.listen(
             db.engine,
