@@ -165,7 +165,7 @@ BODIES = st.one_of(
     ),
 )
 SETTINGS = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,

@@ -132,7 +132,7 @@ def find_model(config: Config, name: str, version: str) -> Model | None:
 def _find(config: Config, reference: str) -> Model | None:
     try:
         return read_model(find_bundle(reference, config.models))
-    except BundleError:
+    except (BundleError, OSError, ValueError):  # also a name that is too long for a file, or none at all
         return None
 
 
