@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, poisson
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,6 +54,8 @@ def share_chart(counts: Floats, totals: Floats, baseline: Bools) -> Chart | None
     spread = _spread(((points - centre) / deviation)[baseline & known])
     upper = np.minimum(centre + SIGMAS * spread * deviation, 1)
     lower = np.maximum(centre - SIGMAS * spread * deviation, 0)
+    from scipy.stats import binom  # here: the web application starts without loading numerical libraries
+
     extreme = np.minimum(binom.sf(counts - 1, totals, centre), binom.cdf(counts, totals, centre)) <= RARE
     return Chart(points, centre, lower, upper, known & extreme & ((points > upper) | (points < lower)), spread)
 
@@ -71,6 +72,8 @@ def count_chart(counts: Floats, sizes: Floats, baseline: Bools) -> Chart | None:
     deviation = np.sqrt(centre / sizes)
     spread = _spread(((points - centre) / deviation)[baseline])
     upper, lower = centre + SIGMAS * spread * deviation, np.maximum(centre - SIGMAS * spread * deviation, 0)
+    from scipy.stats import poisson  # as above
+
     extreme = np.minimum(poisson.sf(counts - 1, centre * sizes), poisson.cdf(counts, centre * sizes)) <= RARE
     return Chart(points, centre, lower, upper, extreme & ((points > upper) | (points < lower)), spread)
 

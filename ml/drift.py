@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 Floats = NDArray[np.float64]
 
@@ -63,5 +62,7 @@ def stability_limit(groups: int, cases: float, reference: float) -> float:
     """The index from which a shift is called large: `LARGE`, or what chance alone exceeds once in a thousand samples of
     so few cases, (1/n + 1/m) chi-square with groups - 1 degrees of freedom (Yurdakul and Naranjo 2020, "Statistical
     properties of the population stability index", Journal of Risk Model Validation 14(4)), where that is more."""
+    from scipy.stats import chi2  # here: the web application starts without loading numerical libraries
+
     chance = (1 / max(cases, 1) + 1 / max(reference, 1)) * float(chi2.ppf(0.999, max(groups - 1, 1)))
     return max(LARGE, chance)
