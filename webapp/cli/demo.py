@@ -6,7 +6,6 @@ from flask_migrate import upgrade
 from sqlalchemy import inspect
 
 from webapp.cli.insights import count_all
-from webapp.demo.filling import NotEmpty, demo_size, fill, remove
 from webapp.extensions import db
 
 HOW_TO_GET_ONE = (
@@ -24,6 +23,9 @@ def demo_command(removing: bool) -> None:
     No picture shows a person. Two tiny models are trained and answer each picture; the history shows each picture
     several times, with answers varied from those. Every page says so. Takes about a minute on two cores.
     """
+    # Imported here: the web application must start without loading numerical libraries.
+    from webapp.demo.filling import NotEmpty, demo_size, fill, remove
+
     if not inspect(db.engine).has_table("demo_entries"):
         upgrade()
     if removing:
