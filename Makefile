@@ -6,13 +6,13 @@ PORT ?= 8000
 export PORT
 
 python = .venv/bin/python
-install = $(python) -m pip install --disable-pip-version-check --no-input
+install = $(python) -m pip install --disable-pip-version-check --no-input --require-hashes
 
 # True for an interpreter that is new enough (and, for a virtual environment, has pip).
 new_enough = import sys; sys.exit(sys.version_info < (3, 11))
 complete = import importlib.util as u, sys; sys.exit(sys.version_info < (3, 11) or u.find_spec("pip") is None)
 
-.PHONY: help run test lint format environment tools venv docs pins clean
+.PHONY: help run test lint format environment tools venv docs pins audit sbom clean
 
 help:
 	@echo "make run      install what is missing, migrate the database, serve on http://127.0.0.1:$(PORT)"
@@ -22,6 +22,8 @@ help:
 	@echo "make format   let ruff format the code"
 	@echo "make docs     write the settings table and the model's figures into README.md and docs/"
 	@echo "make pins     pin requirements.txt and requirements-dev.txt anew"
+	@echo "make audit    look the pinned packages up among known faults (AUDIT_REQUIRED=1: fail where that cannot be done)"
+	@echo "make sbom     write all parts with versions and licences into sbom.cdx.json (CycloneDX)"
 	@echo "make clean    remove .venv and the tools' caches; instance/ (database, photos, models) stays"
 
 run: environment
@@ -58,12 +60,21 @@ docs: tools
 	@$(python) docs/update_history.py
 	@$(python) docs/update_comparison.py
 	@$(python) docs/update_reliability.py
+	@$(python) docs/update_licences.py
 
 pins: tools
 	@.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		requirements.in --output-file requirements.txt
 	@.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		requirements-dev.in --output-file requirements-dev.txt
+
+audit: tools
+	@$(python) .ci/audit.py
+
+# The same packages give the same file: it holds no time and no random number.
+sbom: tools
+	@.venv/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file sbom.cdx.json $(python)
+	@echo "sbom.cdx.json has $$(grep -c '"purl"' sbom.cdx.json) parts."
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -31,7 +31,7 @@ http {{
 def site(application: int, port: int, place: Path) -> str:
     """The documented site for other ports, and without TLS, certificates and the redirect to it."""
     text = (PROJECT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    text = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"server \{\n    listen 80(?: default_server)?;.*?\n\}\n", "", text, flags=re.DOTALL)
     text = re.sub(r"^ *(ssl_\w+|http2|listen \[).*\n", "", text, flags=re.MULTILINE)
     text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     text = text.replace("server 127.0.0.1:8000;", f"server 127.0.0.1:{application};")

@@ -231,7 +231,7 @@ def _labels(records: tuple[ImageRecord, ...], taxonomy: Taxonomy) -> NDArray[np.
 
 def _training_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> AugmentedImages:
     records = dataset.split("train")
-    side, cache = round(CACHE_MARGIN * config.image_size), dataset.folder / "cache"
+    side, cache = round(CACHE_MARGIN * config.image_size), dataset.cache
     images = decoded(records, side, cache, progress, preprocessing=config.preprocessing)
     transform = training_transform(config.augmentation, config.image_size)
     looks = looks_of(
@@ -242,7 +242,7 @@ def _training_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonom
 
 def _validation_images(config: TrainingConfig, dataset: Dataset, taxonomy: Taxonomy, progress: bool) -> Split:
     records = dataset.split("val")
-    cache = dataset.folder / "cache"
+    cache = dataset.cache
     images = decoded(records, config.image_size, cache, progress, preprocessing=config.preprocessing)
     return Split(images, _labels(records, taxonomy))
 

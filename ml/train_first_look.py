@@ -191,7 +191,7 @@ def _measured(dataset: Dataset, name: str, progress: bool) -> Split:
     records = [record for record in dataset.split(name) if not record.augmented_from]
     code = "".join(sha256_file(file) for file in sorted(Path(__file__).parent.glob("features*.py")))
     key = hashlib.sha256("".join([code, *(record.sha256 for record in records)]).encode()).hexdigest()[:24]
-    path = dataset.folder / "cache" / f"features-{key}.npy"
+    path = dataset.cache / f"features-{key}.npy"
     if not path.exists():
         values = np.full((len(records), len(FEATURES)), np.nan, np.float32)
         for row, record in enumerate(tqdm(records, desc=name, unit="image", disable=not progress)):

@@ -43,6 +43,7 @@ def tracked_files() -> list[Path]:
         "update_first_look.py",
         "update_history.py",
         "update_reliability.py",
+        "update_licences.py",
     ],
 )
 def test_documents_agree_with_the_code(script: str) -> None:

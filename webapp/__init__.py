@@ -41,6 +41,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
         errors,
         extensions,
         first_looks,
+        hosts,
         i18n,
         inference,
         metrics,
@@ -55,6 +56,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
 
     metrics.init_metrics(app)
     request_log.init_request_log(app, config)
+    hosts.init_hosts(app, config)
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(config.database)
     extensions.db.init_app(app)
     with app.app_context():
@@ -78,6 +80,7 @@ def _init_extensions(app: Flask, config: Config) -> None:
 
 def _init_pages(app: Flask) -> None:
     from webapp import health, i18n, metrics
+    from webapp.about import views as about
     from webapp.account import own, words  # noqa: F401  # it adds its pages to the blueprint
     from webapp.account import views as account
     from webapp.admin import (  # noqa: F401  # they add their pages to the blueprint
@@ -85,6 +88,7 @@ def _init_pages(app: Flask) -> None:
         bulk,
         case,
         case_pdf,
+        erasing,
         export,
         history,
         insights,
@@ -110,6 +114,7 @@ def _init_pages(app: Flask) -> None:
     for blueprint in (
         screening.blueprint,
         model_page.blueprint,
+        about.blueprint,
         account.blueprint,
         admin.blueprint,
         api.blueprint,

@@ -92,6 +92,7 @@ class Config:
     public_url: Annotated[
         str, "Address that people reach the pages at, such as `https://lens.example.org`: the bot links results there."
     ] = ""
+    operator: Annotated[str, "Who runs this site and how to reach them, for the page about privacy."] = ""
     telegram_token: Annotated[str, "Token of the bot that `flask telegram` runs, from @BotFather."] = ""
     telegram_rate: Annotated[str, "Photos that one chat may send to the bot, an album counting once."] = (
         "10 per minute;60 per hour"
@@ -124,6 +125,11 @@ class Config:
         str, "Who must have a second factor, and sets it up before anything else: `off`, `admins` or `all`."
     ] = "off"
     session_cookie_secure: Annotated[bool, "Set behind TLS: cookies travel over HTTPS only, and HSTS is sent."] = False
+    allowed_hosts: Annotated[
+        str,
+        "Host names that are answered for, with commas between; `.example.org` stands for every name below it as well. "
+        "This machine's own, such as `localhost`, always are. Any name when unset.",
+    ] = ""
     trusted_proxies: Annotated[int, "Number of reverse proxies in front whose X-Forwarded headers are believed."] = 0
     testing: Annotated[bool, "Errors are raised instead of shown. For the test suite only."] = False
 
@@ -154,6 +160,11 @@ class Config:
         return named or (self.instance / "datasets",)
 
     @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names in `ALLOWED_HOSTS`; empty where any is answered for."""
+        return tuple(name for part in self.allowed_hosts.split(",") if (name := part.strip().casefold()))
+
+    @property
     def model_references(self) -> tuple[str, ...]:
         """Each model named in `MODEL`, the default one first; empty where the shipped ones answer."""
         return tuple(name for part in self.model.split(",") if (name := part.strip()))
@@ -173,7 +184,10 @@ class Config:
             "MAX_CONTENT_LENGTH": PHOTOS_PER_SCREENING * self.max_upload_mb * MEGABYTE + MEGABYTE,
             "MAX_FORM_MEMORY_SIZE": 500_000,
             "MAX_FORM_PARTS": 50,
-            "SESSION_COOKIE_NAME": "lesion_lens",
+            # Browsers take a name with this prefix from HTTPS alone, for exactly this host and all its paths: no other
+            # name below the same domain can plant such a cookie.
+            "SESSION_COOKIE_NAME": "__Host-lesion_lens" if self.session_cookie_secure else "lesion_lens",
+            "SESSION_COOKIE_PATH": "/",
             "SESSION_COOKIE_HTTPONLY": True,
             "SESSION_COOKIE_SAMESITE": "Lax",
             "SESSION_COOKIE_SECURE": self.session_cookie_secure,

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 8
 """How long a connection waits for a lock. Whoever waited in vain is told so while they still wait for an answer."""
+FORGETTING_MILLISECONDS = 500
+"""How long a deletion waits for others to let go of the write-ahead log."""
 # Older releases can corrupt a write-ahead log that several connections write and reset ("WAL-reset bug", sqlite.org).
 SAFE_WAL = (3, 51, 3)
 
@@ -77,6 +79,30 @@ def configure(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def forget_deleted() -> bool:
+    """Empty SQLite's write-ahead log into the database, so that what was deleted is not in an older page there either.
+
+    Call it outside of a transaction. False where readers or writers did not leave room for it in time: the next call
+    does it then, at the latest that of the nightly sweep. Nothing happens on other databases, and True is returned.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return True
+    connection = db.engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {FORGETTING_MILLISECONDS}")
+        try:
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        return not busy
+    except sqlite_module().OperationalError:
+        log.warning("the write-ahead log could not be emptied", exc_info=True)
+        return False
+    finally:
+        connection.close()
 
 
 def is_full(error: OperationalError) -> bool:

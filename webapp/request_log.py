@@ -64,9 +64,10 @@ class NumberedFormatter(logging.Formatter):
     """Text lines for people, with the request's number where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line or, with an exception, lines."""
-        record.request = f" ({number})" if (number := request_id()) else ""
-        return super().format(record)
+        """The line or, with an exception, lines; masked as those of JSON, but for the request's number."""
+        number = request_id()
+        record.request = " (request)" if number else ""
+        return masked(super().format(record)).replace(" (request)", f" ({number})", 1)
 
 
 def init_request_log(app: Flask, config: Config) -> None:

@@ -29,6 +29,15 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+# The upload page's camera button asks the system's camera application, which this does not concern.
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer", "bluetooth", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer",
+        "microphone", "midi", "payment", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+    )
+)  # fmt: skip
+
 
 def jpeg(store: PhotoStore, name: str, *, small: bool) -> Response:
     """A kept photo as a response. 404 where the file is gone."""
@@ -78,10 +87,13 @@ def init_headers(app: Flask, config: Config) -> None:
         headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
+        headers["X-Permitted-Cross-Domain-Policies"] = "none"
+        # Result addresses hold their token: no other site is told where a visitor comes from, while forms here still
+        # show that they come from here.
         headers["Referrer-Policy"] = "same-origin"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+        headers["Permissions-Policy"] = PERMISSIONS_POLICY
         if request.endpoint != "static":
             headers["Cache-Control"] = "private, no-store"
             if request.path != "/":

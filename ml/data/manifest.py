@@ -81,6 +81,13 @@ class Dataset:
     classes: tuple[str, ...]
     records: tuple[ImageRecord, ...]
     summary: dict[str, Any]
+    decoded_in: Path | None = None
+    """Where decoded pictures are kept; the folder's own `cache` where None."""
+
+    @property
+    def cache(self) -> Path:
+        """The folder of decoded pictures and what else is computed of them."""
+        return self.decoded_in or self.folder / "cache"
 
     def split(self, name: str) -> tuple[ImageRecord, ...]:
         """The records of one split, in manifest order. Raises DatasetError for a name that is not a split."""

@@ -72,7 +72,8 @@ def with_reviewed(
     # Not a public collection any more, so that the names of its cases are not shown as if they were.
     formats = "+".join(name for name in (dataset.summary.get("source_format"), SOURCE) if name)
     summary = {**dataset.summary, "source_format": formats, "reviewed": told}
-    return replace(dataset, records=(*dataset.records, *records), summary=summary)
+    # What is decoded of them lies with them, and goes with them (webapp.reviews.copies).
+    return replace(dataset, records=(*dataset.records, *records), summary=summary, decoded_in=folder / "cache")
 
 
 def _shared_lesions(

@@ -13,6 +13,7 @@ from ml.architectures import find_architecture
 from ml.bundle import HISTORY, LEARNT, Bundle, Card, is_bundle, load_bundle, save_bundle
 from ml.data.cache import decoded
 from ml.data.manifest import Dataset
+from ml.data.reviewed import SOURCE as REVIEWED
 from ml.files import sha256_file
 from ml.labels import Taxonomy
 from ml.packing import pack, unpack
@@ -100,11 +101,13 @@ def _cases(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The index of confirmed cases: every training picture as the finished model sees it, by name and diagnosis.
 
-    Augmented copies are no cases of their own.
+    Augmented copies are no cases of their own. Photos of the application's users leave no features in a bundle, since
+    these could not be taken out of it again.
     """
     size = run.validation.images.shape[1]
-    records = tuple(record for record in dataset.split("train") if not record.augmented_from)
-    cache, steps = dataset.folder / "cache", run.config.preprocessing
+    own = [record for record in dataset.split("train") if not record.augmented_from]
+    records = tuple(record for record in own if record.source != REVIEWED)
+    cache, steps = dataset.cache, run.config.preprocessing
     images = decoded(records, size, cache, run.progress_bar, preprocessing=steps)
     features = network_answers(run, run.network, images)[1]
     cases = [CaseRecord(r.path.stem, r.lesion_id, r.label, r.diagnosis_method) for r in records]
@@ -114,7 +117,7 @@ def _cases(
 def _validation_logits(run: Run, dataset: Dataset) -> NDArray[np.float64]:
     """Logits [N, C] of the validation images, averaged over the views that serving will average over."""
     views, size = VIEWS[run.config.test_time_views], run.validation.images.shape[1]
-    records, cache = dataset.split("val"), dataset.folder / "cache"
+    records, cache = dataset.split("val"), dataset.cache
     images = {
         zoom: decoded(records, size, cache, run.progress_bar, zoom, run.config.preprocessing)
         for zoom in {view.zoom for view in views}

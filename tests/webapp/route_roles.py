@@ -7,6 +7,8 @@
 """
 
 ROUTES = {
+    "about.privacy": "public",
+    "about.robots": "public",
     "account.change_password": "viewer",
     "account.code_page": "public",
     "account.end_other_sessions": "viewer",
@@ -37,6 +39,7 @@ ROUTES = {
     "admin.drop_view": "reviewer",
     "admin.end_session": "admin",
     "admin.end_sessions": "admin",
+    "admin.erase_case": "admin",
     "admin.export_rows": "reviewer",
     "admin.heatmap": "viewer",
     "admin.history": "viewer",

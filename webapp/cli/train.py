@@ -25,6 +25,7 @@ from webapp.cli.folds import checked_fold
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 from webapp.cli.reviewed import export_reviewed
 from webapp.promotion.decisions import promotion_folder
+from webapp.reviews.copies import FOLDER
 from webapp.reviews.training_set import CARD, Wanted
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def train_command(
     }
     if include_reviewed:
         wanted = Wanted(options["label_set"], min_reviewers, blind_only)
-        how["reviewed"] = _reviewed(run_folder / "reviewed", wanted, resume=resume)
+        how["reviewed"] = _reviewed(run_folder / FOLDER, wanted, resume=resume)
         how["apart"] = promotion_folder(current_app.config["LENS"], options["label_set"])
     try:
         config, folder = _config(options), models / name / new_version()

@@ -27,9 +27,9 @@ from ml import decoding
 from ml.errors import BundleError, InvalidImage, MLError
 from ml.images import MIN_SIDE, decode
 from ml.screening import beside
-from webapp import clock, metrics
+from webapp import audit, clock, metrics
 from webapp.config import PHOTOS_PER_SCREENING, Config
-from webapp.database import write_transaction
+from webapp.database import forget_deleted, write_transaction
 from webapp.extensions import db
 from webapp.first_looks import first_look_at
 from webapp.inference import get_models, get_screener
@@ -38,6 +38,7 @@ from webapp.models.screening import CaseStatus, PhotoRow, ScreeningRow, State, t
 from webapp.models.second_answer import SecondAnswer
 from webapp.photos import get_photos
 from webapp.promotion import shadow
+from webapp.reviews.copies import delete_copies
 
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook
@@ -281,9 +282,14 @@ def _finish(
                 session.execute(update(PhotoRow).where(PhotoRow.id == photo_id).values(**outcome))
 
 
-def erase(screening_id: int) -> None:
-    """Remove photos and answer for good; a tombstone stays. Completes an erasure that was cut short."""
+def erase(screening_id: int, *, by_staff: bool = False) -> None:
+    """Remove photos and answer for good; a tombstone stays. Completes an erasure that was cut short.
+
+    `by_staff` writes into the audit log that somebody with an account has done it.
+    """
     with write_transaction() as session:
+        if by_staff:
+            audit.record("screening.delete", f"screening:{screening_id}")
         session.execute(
             update(ScreeningRow)
             .where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))
@@ -297,6 +303,7 @@ def erase(screening_id: int) -> None:
         # That a review was made stays, as in every history that is only added to; what it said does not.
         session.execute(update(Review).where(Review.screening_id == screening_id).values(label=None, note=None))
         session.execute(delete(SecondAnswer).where(SecondAnswer.screening_id == screening_id))
+    delete_copies(_config().runs, screening_id)
     store = get_photos()
     names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
     for name in names:
@@ -304,6 +311,7 @@ def erase(screening_id: int) -> None:
     with write_transaction() as session:
         for photo in session.scalars(select(PhotoRow).where(PhotoRow.screening_id == screening_id)):
             session.delete(photo)
+    forget_deleted()
 
 
 def _config() -> Config:

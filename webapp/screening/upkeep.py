@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from webapp import clock
 from webapp.config import Config
+from webapp.database import forget_deleted
 from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.photos import get_photos
@@ -46,4 +47,5 @@ def _erase(ids: set[int]) -> int:
     db.session.commit()  # the transaction that read them
     for screening_id in sorted(ids):
         erase(screening_id)
+    forget_deleted()  # what a deletion of the day could not
     return len(ids)

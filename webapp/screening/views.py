@@ -18,6 +18,7 @@ from webapp.links import local_path
 from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.photos import get_photos
 from webapp.responses import heatmap_jpeg, jpeg
+from webapp.reviews.copies import delete_copies
 from webapp.screening.forms import UploadForm, UploadRefused
 from webapp.screening.lifecycle import answer, erase, open_screening
 from webapp.screening.questions import questions
@@ -110,13 +111,15 @@ def delete(token: str) -> ResponseReturnValue:
 @blueprint.post("/results/<token>/training")
 def training(token: str) -> ResponseReturnValue:
     """Allow training with these photos, or take that back: from then on no export has them."""
-    row_id = _find(token).id
+    row_id, allowed = _find(token).id, request.form.get("allow") == "yes"
     with write_transaction() as session:
         session.execute(
             update(ScreeningRow)
             .where(ScreeningRow.id == row_id, ScreeningRow.deleted_at.is_(None))
-            .values(training_consent_at=clock.now() if request.form.get("allow") == "yes" else None)
+            .values(training_consent_at=clock.now() if allowed else None)
         )
+    if not allowed:
+        delete_copies(current_app.config["LENS"].runs, row_id)
     return redirect(url_for("screening.result", token=token, _anchor="training"), 303)
 
 

@@ -26,6 +26,7 @@ from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
 from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow, token_hash
+from webapp.reviews.copies import delete_copies
 from webapp.screening.lifecycle import erase
 
 # Everything that one chat may send, and how often it is told that this is too much.
@@ -118,6 +119,9 @@ def set_training(chat: int, allowed: bool) -> None:
         if not allowed:
             sent = ScreeningRow.sender == chat_hash(chat)
             session.execute(update(ScreeningRow).where(sent).values(training_consent_at=None))
+    if not allowed:
+        for screening_id in screenings_of(chat):
+            delete_copies(current_app.config["LENS"].runs, screening_id)
 
 
 def screenings_of(chat: int) -> list[int]:

@@ -1,0 +1,1 @@
+"""What the site says about itself: privacy, and what search engines may list."""
