@@ -15,7 +15,9 @@ QUANTILES = 20
 
 
 def quantiles_of(values: Floats) -> list[float]:
-    """Values [N] as the `QUANTILES` + 1 numbers between which equal shares of them lie."""
+    """Values [N] as the `QUANTILES` + 1 numbers between which equal shares of them lie. Raises ValueError for none."""
+    if not len(values):
+        raise ValueError("no values have no quantiles")
     return [round(float(q), 4) for q in np.quantile(values, np.linspace(0, 1, QUANTILES + 1))]
 
 

@@ -54,3 +54,8 @@ def test_chance_alone_seldom_reaches_the_limit() -> None:
         assert (indices > stability_limit(10, cases, 1e9)).mean() < 0.01
     assert stability_limit(10, 60, 1e9) > LARGE
     assert stability_limit(10, 400, 1e9) == LARGE
+
+
+def test_no_values_have_no_quantiles() -> None:
+    with pytest.raises(ValueError, match="no quantiles"):
+        quantiles_of(np.zeros(0))
