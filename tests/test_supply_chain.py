@@ -68,7 +68,7 @@ def test_the_list_of_parts_is_cyclonedx(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("cyclonedx-py")
     out = tmp_path / "sbom.json"
     subprocess.run(
-        [command, "environment", "--output-reproducible", "--output-file", out, sys.executable],
+        [command, "environment", "--output-reproducible", "--no-validate", "--output-file", out, sys.executable],
         check=True, capture_output=True,
     )  # fmt: skip
     parts = json.loads(out.read_text(encoding="utf-8"))

@@ -105,5 +105,7 @@ def test_reviewed_cases_stay_out_of_a_promotion_set_of_its_own(drawn_source: Pat
     Image.fromarray(draw_lesion("mel", np.random.default_rng(5), (96, 128))).save(home / "mel" / "new.jpg")
     (home / "manifest.csv").write_text("file,lesion_id,label\nmel/held.jpg,1,mel\nmel/new.jpg,2,mel\n")
     joined = with_reviewed(dataset, tmp_path / "reviewed", load_taxonomy("ham10000"), held=held)
+    assert joined.cache == tmp_path / "reviewed" / "cache"  # what is decoded of people's photos goes with them
+    assert dataset.cache == dataset.folder / "cache"
     assert [r.path.name for r in joined.records if r.source == "reviewed"] == ["new.jpg"]
     assert joined.summary["reviewed"]["left_out"] == {"the same file is in the promotion split": 1}
