@@ -1,7 +1,8 @@
 """Load on a real server with the shipped model: steady, a crowd, and slow clients behind nginx.
 
     python benchmarks/load.py --all --out docs/reliability/load.json
-    python benchmarks/load.py --crowd --seconds 30                    a short look
+    python benchmarks/load.py --all --seconds 60                      each part for a minute
+    python benchmarks/load.py --crowd --seconds 30                    a short look at one
 
 - steady: 16 clients upload for 10 minutes. No answer of 500 or more, memory flat in the last half.
 - crowd: 64 clients for 2 minutes. Only answers of 200 to 299 or 503 with Retry-After; whoever is taken is answered
@@ -9,7 +10,9 @@
 - slow: 200 clients whose uploads take a minute, for 2 minutes, through an nginx with `deploy/nginx.conf` (without TLS).
   `/healthz` through the same nginx stays below half a second in 99 of 100 cases.
 
-Everything is on 127.0.0.1 and on two cores. The machine should have nothing else to do.
+Everything is on 127.0.0.1 and on two cores. The machine should have nothing else to do. A line a minute tells how far
+it is, and all of it takes a quarter of an hour: clients that are still unanswered a minute after the end of their part
+are given up. A part that breaks off is written down as such, and the next one begins.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -43,6 +47,10 @@ LARGEST_GROWTH = 0.05
 HEALTH_P99 = 0.5
 SLOW_UPLOAD = 60.0
 """Seconds that a slow client takes to send its photo."""
+WARM_UP = 10
+"""Uploads before a part begins, one after the other: the first loads the model, all tell how long an answer takes."""
+GRACE = 60.0
+"""Seconds after the end of a part in which clients may still get their answers."""
 LONGEST_PAUSE = 5.0
 """A refused client of the crowd comes back after Retry-After, or this many seconds where that is longer."""
 
@@ -59,9 +67,23 @@ class Seen:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+class Minutes:
+    """Prints a line at most once a minute."""
+
+    def __init__(self) -> None:
+        self._began = self._told = time.monotonic()
+
+    def tell(self, words: Callable[[], str]) -> None:
+        """Print how long it has taken and `words`, if the last time was a minute ago."""
+        now = time.monotonic()
+        if now - self._told >= 60:
+            self._told = now
+            print(f"{now - self._began:4.0f} s: {words()}", flush=True)
+
+
 def upload_until(end: float, server: Server, photo: bytes, seen: Seen) -> None:
     """Upload again and again until `end`, each time until the answer is there."""
-    with httpx.Client(base_url=server.address, timeout=60) as client:
+    with httpx.Client(base_url=server.address, timeout=GRACE / 2) as client:
         while time.monotonic() < end:
             began = time.monotonic()
             try:
@@ -83,7 +105,7 @@ def wait_for_answer(client: httpx.Client, response: httpx.Response, began: float
     if response.status_code != 201:
         return min(float(response.headers.get("Retry-After", 1)), LONGEST_PAUSE)
     state, place = response.json()["state"], response.headers["Location"]
-    while state == "pending" and time.monotonic() - began < 6 * LONGEST_WAIT:
+    while state == "pending" and time.monotonic() - began < GRACE / 2:
         time.sleep(0.2)
         again = client.get(place)
         state = again.json().get("state", state)
@@ -96,15 +118,20 @@ def wait_for_answer(client: httpx.Client, response: httpx.Response, began: float
 def run_clients(server: Server, clients: int, seconds: float) -> tuple[Seen, list[int]]:
     """Have clients upload; returns what they saw, and the server's memory every second or so."""
     seen, photo, end = Seen(), drawn_photo(), time.monotonic() + seconds
-    threads = [threading.Thread(target=upload_until, args=(end, server, photo, seen)) for _ in range(clients)]
+    threads = [
+        threading.Thread(target=upload_until, args=(end, server, photo, seen), daemon=True) for _ in range(clients)
+    ]
     for thread in threads:
         thread.start()
-    memory = []
+    memory, minutes = [], Minutes()
     while time.monotonic() < end:
         memory.append(server.memory())
+        minutes.tell(lambda: f"{clients} clients, answered {dict(seen.statuses)}, memory {memory[-1] >> 20} MB")
         time.sleep(min(1.0, seconds / 20))
     for thread in threads:
-        thread.join(120)
+        thread.join(max(0.0, end + GRACE - time.monotonic()))
+    with seen.lock:
+        seen.unanswered += sum(thread.is_alive() for thread in threads)
     return seen, memory
 
 
@@ -121,6 +148,7 @@ def told(seen: Seen, clients: int, seconds: float) -> dict[str, Any]:
         "clients": clients,
         "seconds": round(seconds),
         "answered": len(seen.seconds),
+        "answered_a_second": round(len(seen.seconds) / seconds, 2),
         "unanswered": seen.unanswered,
         "statuses": {str(code): number for code, number in sorted(seen.statuses.items())},
         "connections_failed": seen.failures,
@@ -168,7 +196,7 @@ def slow(server: Server, seconds: float, clients: int = 200) -> dict[str, Any]:
 
 
 async def _slow(port: int, clients: int, seconds: float) -> tuple[Counter[int], list[float]]:
-    end, statuses, health = time.monotonic() + seconds, Counter[int](), []
+    end, statuses, health = time.monotonic() + seconds, Counter[int](), list[float]()
     request = httpx.Request(
         "POST",
         f"http://127.0.0.1:{port}/api/v1/screenings",
@@ -198,11 +226,16 @@ async def _slow(port: int, clients: int, seconds: float) -> tuple[Counter[int], 
                 writer.close()
 
     tasks = [asyncio.create_task(trickle(number)) for number in range(clients)]
+    minutes = Minutes()
     async with httpx.AsyncClient(timeout=30) as client:
         while time.monotonic() < end:
+            minutes.tell(lambda: f"{clients} slow clients, health asked {len(health)} times")
             began = time.monotonic()
-            response = await client.get(f"http://127.0.0.1:{port}/healthz")
-            health.append(time.monotonic() - began if response.status_code == 200 else 30.0)
+            try:
+                good = (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
+            except TRANSPORT_ERRORS:
+                good = False
+            health.append(time.monotonic() - began if good else 30.0)
             await asyncio.sleep(0.1)
     for task in tasks:
         task.cancel()
@@ -227,9 +260,11 @@ def measure(name: str, model: str, seconds: float | None) -> dict[str, Any]:
         server.start()
         try:
             server.wait()
-            with httpx.Client(base_url=server.address, timeout=120) as client:
-                post_api(client, drawn_photo(), str(uuid.uuid4())).raise_for_status()  # the first one loads the model
-            return {"cores": CORES, "model": model or "shipped", **part(server, seconds or usual)}
+            with httpx.Client(base_url=server.address, timeout=60) as client:
+                for _ in range(WARM_UP):
+                    post_api(client, drawn_photo(), str(uuid.uuid4())).raise_for_status()
+            beside = {"cores": CORES, "model": model or "shipped", "load_before": round(os.getloadavg()[0], 1)}
+            return {**beside, **part(server, seconds or usual)}
         finally:
             server.kill_master()
 
@@ -240,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in PARTS:
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--seconds", type=float, help="instead of each part's own length")
+    parser.add_argument("--seconds", type=float, help="instead of each part's own length: 600, 120 and 120")
     parser.add_argument("--model", default="", help="instead of the shipped one")
     parser.add_argument("--out", type=Path, help="JSON file; parts that are not run now stay in it")
     options = parser.parse_args(arguments)
@@ -248,7 +283,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.is_file() else {}
     chosen = [name for name in PARTS if options.all or getattr(options, name)]
     for name in chosen:
-        found[name] = measure(name, options.model, options.seconds)
+        print(f"{name}: begins", flush=True)
+        try:
+            found[name] = measure(name, options.model, options.seconds)
+        except Exception as error:
+            traceback.print_exc()
+            found[name] = {"broke_off": type(error).__name__, "passed": False}  # its words could name folders
         print(json.dumps({name: found[name]}, indent=2), flush=True)
         if options.out:
             write_json(options.out, found)

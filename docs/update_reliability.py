@@ -167,6 +167,14 @@ ROWS = (
 )
 
 
+def told(row: Row, found: Found | None) -> str:
+    """What was found in words, and whether the target was met."""
+    if found is None:
+        return NOT_YET
+    words = f"the run broke off ({found['broke_off']})" if "broke_off" in found else row.tell(found)
+    return f"**{'passed' if found['passed'] else 'not met'}**: {words}"
+
+
 def table() -> str:
     """The rows as a Markdown table."""
     lines = ["| Target | Command | Result | What happens on failure |", "|---|---|---|---|"]
@@ -175,10 +183,7 @@ def table() -> str:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         if found is not None and row.part:
             found = found.get(row.part)
-        told = NOT_YET
-        if found is not None:
-            told = f"**{'passed' if found['passed'] else 'not met'}**: {row.tell(found)}"
-        lines.append(f"| {row.target} | `{row.command}` | {told} | {row.otherwise} |")
+        lines.append(f"| {row.target} | `{row.command}` | {told(row, found)} | {row.otherwise} |")
     return "\n".join(lines) + "\n"
 
 

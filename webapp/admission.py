@@ -1,12 +1,14 @@
 """How many photos may wait for their answer at one time: whoever is taken is answered soon, the others told to return.
 
-Each process has its own. Past its end an upload is refused at once, with a time to come back, instead of waiting
-unanswered; the threads that are left keep pages and health checks quick.
+Each process has its own. Whoever comes is taken where those before and this one can be answered within WAIT_SECONDS,
+judged by how long answers took lately: a slower machine or model takes fewer at a time. QUEUE_LENGTH is the most. All
+others are refused at once, with a time to come back, instead of waiting unanswered; the threads that are left keep
+pages and health checks quick.
 """
 
 import math
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -19,12 +21,16 @@ from webapp.config import Config
 from webapp.inference import Busy
 
 FIRST_GUESS = 1.0
-"""Seconds that an upload is taken to need until some have been measured."""
+"""Seconds that an answer is taken to need until one has been measured."""
+REMEMBERED = 8
+"""Answers whose mean tells how long the next ones will take."""
+BESIDE_THE_TURN = 0.5
+"""Seconds that are kept for what an upload needs before and after its turn: reading, decoding, storing."""
 LONGEST_RETRY = 60
 
 
 class QueueFull(Busy):
-    """As many uploads as may wait do so already; `seconds`: after how long there should be room."""
+    """No more uploads could be answered in time; `seconds`: after how long there should be room."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__()
@@ -32,36 +38,60 @@ class QueueFull(Busy):
 
 
 class Admission:
-    """The places of one process, and how long one is taken on average."""
+    """The places of one process, at most `places` and as many as can be answered within `promised` seconds.
 
-    def __init__(self, places: int) -> None:
+    `turn_age` tells for how many seconds the present holder of the turn has had it, 0 where there is none.
+    """
+
+    def __init__(self, places: int, promised: float, turn_age: Callable[[], float]) -> None:
         self._places = places
+        self._promised = promised
+        self._turn_age = turn_age
         self._taken = 0
-        self._mean = FIRST_GUESS
+        self._served: deque[float] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place while an upload is decoded and answered. Raises QueueFull where all are taken."""
+        """Hold a place while an upload is decoded and answered.
+
+        Raises QueueFull where there is none. Where nobody holds one there always is, however slow the machine.
+        """
         with self._lock:
-            if self._taken >= self._places:
-                # Those that hold a place share the processor: each one's time holds the others' waiting already.
-                raise QueueFull(min(LONGEST_RETRY, max(1, math.ceil(self._mean))))
+            if self._taken and (self._taken >= self._places or self._expected() > self._promised):
+                # Others wait to return as well: by then those that are here now have been answered.
+                raise QueueFull(min(LONGEST_RETRY, max(1, math.ceil(self._taken * self._mean()))))
             self._taken += 1
             metrics.QUEUE.inc()
-        started = time.monotonic()
         try:
             yield
         finally:
             with self._lock:
                 self._taken -= 1
-                self._mean += 0.2 * (time.monotonic() - started - self._mean)
                 metrics.QUEUE.dec()
+
+    def served(self, seconds: float) -> None:
+        """Note for how long an answer had the turn."""
+        with self._lock:
+            self._served.append(seconds)
+
+    def _mean(self) -> float:
+        return sum(self._served) / len(self._served) if self._served else FIRST_GUESS
+
+    def _expected(self) -> float:
+        """Seconds until whoever comes now is answered, all those who are here being answered before.
+
+        What has taken long already is expected to take as long again, so that fewer are taken as soon as the turn
+        stands still, and not only once it is over.
+        """
+        mean = self._mean()
+        return max(mean, self._turn_age()) + self._taken * mean + BESIDE_THE_TURN
 
 
 def init_admission(app: Flask, config: Config) -> None:
-    """Give the application its queue."""
-    app.extensions["admission"] = Admission(config.queue_length)
+    """Give the application its queue. The models must be there already."""
+    models = app.extensions["models"]
+    app.extensions["admission"] = Admission(config.queue_length, config.wait_seconds, models.turn_age)
     metrics.QUEUE_PLACES.set(config.queue_length)
 
 

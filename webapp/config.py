@@ -69,11 +69,15 @@ class Config:
     claim_seconds: Annotated[int, "After this long an unfinished screening is taken up by the next visit or sweep."] = (
         120
     )
-    wait_seconds: Annotated[int, "How long an upload waits for its turn before its page says that it is waiting."] = 8
+    wait_seconds: Annotated[
+        int,
+        "Within how many seconds an upload is to be answered: one that could not be, by how long answers took lately, "
+        "is asked to come back, and one whose turn has not come by then has a page that says that it is waiting.",
+    ] = 10
     queue_length: Annotated[
         int,
-        "Uploads that a process takes at one time, those that wait for their turn included; others are asked to come "
-        "back. Keep it below the 24 threads of a process, or else pages and health checks wait too.",
+        "Uploads that a process takes at one time at most, those that wait for their turn included; others are asked "
+        "to come back. Keep it below the 24 threads of a process, or else pages and health checks wait too.",
     ] = 16
     log_format: Annotated[str, "`text`, or `json` for one line of JSON for each request and message."] = "text"
     metrics: Annotated[

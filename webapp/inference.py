@@ -259,6 +259,10 @@ class Models:
         """Whether a screening is being answered right now."""
         return self._turn.locked()
 
+    def turn_age(self) -> float:
+        """For how many seconds the screening that is being answered has had its turn; 0 where none is."""
+        return self._turn.age()
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Exclusive use of the processor by one screening: two at once would both take twice as long.

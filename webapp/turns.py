@@ -1,6 +1,7 @@
 """A lock that is handed on in the order in which it was asked for, so that nobody who waits is overtaken for long."""
 
 import threading
+import time
 from collections import deque
 
 
@@ -10,6 +11,7 @@ class Turns:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = False
+        self._began = 0.0
         self._waiting: deque[threading.Event] = deque()
 
     def acquire(self, timeout: float) -> bool:
@@ -17,6 +19,7 @@ class Turns:
         with self._lock:
             if not self._taken:
                 self._taken = True
+                self._began = time.monotonic()
                 return True
             called = threading.Event()
             self._waiting.append(called)
@@ -32,9 +35,15 @@ class Turns:
         """Whether somebody has the turn."""
         return self._taken
 
+    def age(self) -> float:
+        """For how many seconds whoever has the turn has had it; 0 where nobody has."""
+        with self._lock:
+            return time.monotonic() - self._began if self._taken else 0.0
+
     def release(self) -> None:
         """Hand the turn to whoever has waited longest."""
         with self._lock:
+            self._began = time.monotonic()
             if self._waiting:
                 self._waiting.popleft().set()
             else:

@@ -84,7 +84,7 @@ def test_a_stop_answers_what_was_accepted(tiny_bundle: Bundle, tmp_path: Path) -
 def test_load_in_short(tiny_bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "load.json"
     parts = ["steady", "crowd", *(["slow"] if shutil.which("nginx", path="/usr/sbin:/usr/bin") else [])]
-    load.main(["--seconds", "6", "--model", str(tiny_bundle.path), "--out", str(out), *(f"--{name}" for name in parts)])
+    load.main(["--seconds", "4", "--model", str(tiny_bundle.path), "--out", str(out), *(f"--{name}" for name in parts)])
     found = json.loads(out.read_text(encoding="utf-8"))
     assert list(found) == parts
     assert set(found["crowd"]["statuses"]) <= {"201", "503"}
@@ -92,6 +92,26 @@ def test_load_in_short(tiny_bundle: Bundle, tmp_path: Path) -> None:
     told = runpy.run_path(str(PROJECT / "docs" / "update_reliability.py"))
     for name in parts:
         assert f"{found[name]['clients']} " in told[name](found[name])
+
+
+def test_a_part_that_breaks_off_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    def measure(name: str, model: str, seconds: float | None) -> dict[str, object]:
+        if name == "crowd":
+            raise TimeoutError("no answer")
+        return {"passed": True, "seconds": seconds}
+
+    monkeypatch.setattr(load, "measure", measure)
+    out = tmp_path / "load.json"
+    assert load.main(["--all", "--seconds", "5", "--out", str(out)]) == 1
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["steady"] == found["slow"] == {"passed": True, "seconds": 5}
+    assert found["crowd"] == {"broke_off": "TimeoutError", "passed": False}
+    assert "crowd: begins" in capsys.readouterr().out
+    docs = runpy.run_path(str(PROJECT / "docs" / "update_reliability.py"))
+    row = next(row for row in docs["ROWS"] if row.part == "crowd")
+    assert docs["told"](row, found["crowd"]) == "**not met**: the run broke off (TimeoutError)"
+    assert docs["told"](row, None) == "not measured yet"
 
 
 def test_memory_growth_looks_at_the_last_half() -> None:

@@ -27,7 +27,7 @@ from ml import decoding
 from ml.errors import BundleError, InvalidImage, MLError
 from ml.images import MIN_SIDE, decode
 from ml.screening import beside
-from webapp import audit, clock, metrics
+from webapp import admission, audit, clock, metrics
 from webapp.config import PHOTOS_PER_SCREENING, Config
 from webapp.database import forget_deleted, write_transaction
 from webapp.extensions import db
@@ -212,6 +212,7 @@ def answer(screening_id: int) -> None:
             decoded = time.perf_counter() - started
             whole, each, evidence = screener.screen(pixels)
             looked = looked or first_look_at(pixels, asked)
+            admission.get_admission().served(get_models().turn_age())
         except BundleError:
             _finish(screening_id, claim, {"claim": None})
             raise
