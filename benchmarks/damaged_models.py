@@ -1,6 +1,6 @@
 """Damage a model's files in every way that happens, and see whether each is refused with one clear sentence.
 
-    python benchmarks/damaged_models.py --damages 100 --out docs/damaged_models.json
+    python benchmarks/damaged_models.py --damages 100 --out docs/reliability/damaged_models.json
 
 Each damage is done to a copy of a real bundle, trained for it on drawn pictures: a file missing, a byte flipped, a file
 cut short (all files take turns); and, with checksums written anew as a careless tool would leave them, weights or gate
@@ -145,6 +145,7 @@ def measure(bundle: Path, damages: int, seed: int) -> dict[str, Any]:
         "refused": sum(refused.values()),
         "by_kind": {label: [refused[label], count] for label, count in sorted(tried.items())},
         "others": others,
+        "passed": not others,
     }
 
 

@@ -1,25 +1,27 @@
 """What `make run` starts: the web server and the trainer beside it, which end together.
 
-Ctrl-C or SIGTERM ends both, each in its own good way. Where the web server ends by itself the trainer is ended too;
-where the trainer does, that is said and uploads go on.
+Ctrl-C or SIGTERM ends both, each in its own good way: uploads that were accepted are answered first, and a training run
+is interrupted, to be gone on with at the next start. Where the web server ends by itself the trainer is ended too, and
+the exit status is not 0; where the trainer does, that is said and uploads go on.
 """
 
+import ctypes
 import signal
 import subprocess
 import sys
 import time
 from types import FrameType
 
-COMMANDS = {
-    "The web server": [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"],
-    "The trainer": [sys.executable, "-m", "flask", "--app", "wsgi", "trainer"],
-}
-POLL_SECONDS = 0.5
+SERVER = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
+TRAINER = [sys.executable, "-m", "flask", "--app", "wsgi", "trainer"]
+POLL_SECONDS = 0.2
 GRACE_SECONDS = 45
+"""More than gunicorn's graceful_timeout, and than what the trainer gives a run to end."""
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Start both and wait; the exit status is the web server's."""
+    """Start both and wait; the exit status is 0 where the end was asked for."""
     asked: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -27,22 +29,20 @@ def main() -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-    # A group of its own for each: Ctrl-C in a terminal would reach them all at once, and this program besides.
-    server, trainer = (
-        subprocess.Popen(command, start_new_session=True)  # noqa: S603  # our own commands
-        for command in COMMANDS.values()
-    )
+    server, trainer = start(SERVER), start(TRAINER)
     told = False
     while not asked and server.poll() is None:
         if trainer.poll() is not None and not told:
             told = True
-            _say(
+            say(
                 f"The trainer ended unexpectedly (status {trainer.returncode}); the lines above may say why. "
                 "Uploads go on, runs wait. Start it again in another terminal: .venv/bin/flask trainer"
             )
         time.sleep(POLL_SECONDS)
-    if not asked:
-        _say(f"The web server ended unexpectedly (status {server.returncode}); the trainer is ended too.")
+    if asked:
+        say("Stopping: uploads that were accepted are answered first, which takes up to half a minute.")
+    else:
+        say(f"The web server ended unexpectedly (status {server.returncode}); the trainer is ended too.")
     for process in (server, trainer):
         if process.poll() is None:
             process.terminate()
@@ -53,10 +53,22 @@ def main() -> int:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    return 0 if asked else server.returncode or 1
+    return 0 if asked else 1
 
 
-def _say(sentence: str) -> None:
+def start(command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start one of the two. Its session is its own, since Ctrl-C in a terminal would reach it besides this program."""
+    return subprocess.Popen(command, start_new_session=True, preexec_fn=end_with_parent)  # noqa: S603  # our own commands
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent is gone, `kill -9` included (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def say(sentence: str) -> None:
+    """Tell whoever watches the terminal."""
     print(f"\n{sentence}\n", file=sys.stderr, flush=True)
 
 

@@ -109,6 +109,24 @@ def slow(found: Found) -> str:
     )
 
 
+def killed_trainings(found: Found) -> str:
+    """The run of `benchmarks/kill_training.py` in words."""
+    hits = ", ".join(f"{count} while {phase}" for phase, count in sorted(found["hits"].items()))
+    return (
+        f"{found['kills']} kills of a run of {found['epochs']} epochs ({hits}; {found['with_whole_epochs']} of them "
+        f"with a checkpoint to go on from), {found['runs']} runs brought to their end, {found['different']} different "
+        "from the unbroken run in weights, gate, card or history"
+    )
+
+
+def damaged(found: Found) -> str:
+    """The run of `benchmarks/damaged_models.py` in words."""
+    return (
+        f"{found['refused']} of {found['damages']} damaged copies refused with one sentence, "
+        f"{len(found['by_kind'])} kinds of damage"
+    )
+
+
 LOAD = "python benchmarks/load.py --all --out docs/reliability/load.json"
 ROWS = (
     Row(
@@ -131,6 +149,22 @@ ROWS = (
         "python benchmarks/kill_uploads.py --kills 500 --preload --out docs/reliability/kill_uploads.json",
         kills,
         "the client gets no answer and sends again; `Idempotency-Key` keeps the API from doing it twice",
+    ),
+    Row(
+        "50 `kill -9` during training: each time it goes on from a valid checkpoint, and ends as an unbroken run does, "
+        "to the bit",
+        "kill_training.json",
+        "python benchmarks/kill_training.py --kills 50 --out docs/reliability/kill_training.json",
+        killed_trainings,
+        "a checkpoint carries its SHA-256, and the one before is kept; before the first one a run begins anew",
+    ),
+    Row(
+        "100 damaged models (missing, flipped, truncated, not numbers, other shapes, other classes; all files of a "
+        "bundle): none answers",
+        "damaged_models.json",
+        "python benchmarks/damaged_models.py --damages 100 --out docs/reliability/damaged_models.json",
+        damaged,
+        "the model before goes on answering, and `/readyz` says why (`tests/webapp/test_damaged_promoted.py`)",
     ),
     Row(
         "SQLite takes four writing processes: none turned away, nothing lost",

@@ -116,6 +116,9 @@ class Config:
     training_threads: Annotated[
         int, "Processor threads of a run started from the web. 0 takes half of the cores, so that answers stay quick."
     ] = 0
+    training_niceness: Annotated[
+        int, "How far a run started from the web steps back behind everything else, 0 (not at all) to 19."
+    ] = 10
     login_rate: Annotated[str, "Log-in attempts allowed from one address."] = "10 per minute;100 per hour"
     rate_storage: Annotated[
         str, "Where rate limits are counted. In each process by default; a Redis address shares them."

@@ -75,10 +75,11 @@ class Models:
         Raises BundleError where there is no such model, its bundle is damaged or its label set is gone. A model that
         is damaged does not keep the others from answering.
         """
-        wanted = self._candidates(label_set)
+        # One name for the same thing, however it was asked for: `references` must find what is noted here.
+        key = label_set or next(iter(stated_label_sets(self._names[:1], self._config)), "")
+        wanted = self._candidates(key)
         if version:
             return self.load(f"{Path(wanted[0]).name.partition('@')[0]}@{version}")
-        key = label_set or ""
         serving = self._serving.get(key, wanted[0])
         if serving != wanted[0]:
             wanted = tuple(dict.fromkeys((wanted[0], serving, *wanted[1:])))
@@ -149,14 +150,12 @@ class Models:
     def _failed_lately(self, reference: str) -> bool:
         return time.monotonic() < self._failed.get(reference, (0.0, ""))[0]
 
-    def _candidates(self, label_set: str | None) -> tuple[str, ...]:
-        """References of the models that may answer, the one that should first, and what `MODEL` names last."""
+    def _candidates(self, label_set: str) -> tuple[str, ...]:
+        """References of the models that may answer, the one that should first, and what `MODEL` names last.
+
+        `label_set` is "" for the default one where its card cannot be read."""
+        start = self._name_of(label_set) if label_set else self._names[0]
         standings = self._standings.now()
-        if label_set is None:
-            start = self._names[0]
-            label_set = next(iter(stated_label_sets([start], self._config)), "") if standings else ""
-        else:
-            start = self._name_of(label_set)
         promoted = standings[label_set].promoted if label_set in standings else ()
         return tuple(dict.fromkeys((*reversed(promoted), start)))
 

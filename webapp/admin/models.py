@@ -167,6 +167,7 @@ def _show(entry: Entry, error: str = "") -> str:
         reviewed=reviewed_matrix(entry, found.taxonomy) if found else None,
         check=check,
         under_way=_under_way(entry),
+        failed=_failed(entry, check),
         can_go_back=bool(standing and standing.promoted and standing.promoted[-1] == entry.reference),
         decisions=_decisions(entry.reference),
     )
@@ -202,6 +203,19 @@ def _under_way(entry: Entry) -> TrainingRun | None:
         )
         .limit(1)
     )
+
+
+def _failed(entry: Entry, check: PromotionCheck | None) -> TrainingRun | None:
+    """The newest comparison that was asked for, where it failed and none was made since."""
+    newest = db.session.scalar(
+        select(TrainingRun)
+        .where(TrainingRun.kind == Kind.PROMOTION, TrainingRun.name == entry.reference)
+        .order_by(TrainingRun.id.desc())
+        .limit(1)
+    )
+    if newest is None or newest.state != RunState.FAILED:
+        return None
+    return None if check and newest.finished_at and check.at > newest.finished_at else newest
 
 
 def _entry(name: str, version: str) -> Entry:

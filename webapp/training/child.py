@@ -1,24 +1,25 @@
 """The process that does the work of a run: a flask command, at low priority, that ends when its trainer is gone.
 
-    python -m webapp.training.child --app wsgi train --data ...
+    python -m webapp.training.child NICENESS --app wsgi train --data ...
 
 Its standard input is a pipe that nobody writes to. It closes when the trainer ends, however that came about, and then
 this process ends too: a trainer that takes the run over must never meet another one at work in the same folder.
 """
 
 import os
+import sys
 import threading
 from contextlib import suppress
 
 from flask.cli import main as flask_command
 
-NICENESS = 10
-
 
 def main() -> None:
     """Run the command line, watched."""
+    niceness = int(sys.argv.pop(1))
     with suppress(OSError, AttributeError):  # a system that knows no priorities
-        os.nice(max(0, NICENESS - os.nice(0)))
+        # No more than that where this command starts itself once more, as training does.
+        os.nice(max(0, niceness - os.nice(0)))
     threading.Thread(target=_end_with_the_trainer, daemon=True).start()
     flask_command()
 

@@ -64,8 +64,9 @@ class Work:
             forget(self._folder, (STOP,))
         self._written = self._output.stat().st_size if self._output.exists() else 0
         with self._output.open("ab") as output:
+            child = [sys.executable, "-m", "webapp.training.child", str(config.training_niceness), "--app", "wsgi"]
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                [sys.executable, "-m", "webapp.training.child", "--app", "wsgi", *arguments_of(run, config)],
+                [*child, *arguments_of(run, config)],
                 cwd=PROJECT_FOLDER,
                 env=_environment(run, config),
                 stdin=subprocess.PIPE,
