@@ -1,0 +1,72 @@
+"""The history in a browser: filters, their chips, order, and views that are kept."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.pages import DESKTOP, Opener, file, log_in
+from webapp.models.user import User
+
+Photo = Callable[..., bytes]
+
+
+def shown(page: Page) -> list[str]:
+    """The numbers of the screenings that are listed, from above."""
+    return [row.get_attribute("data-id") or "" for row in page.locator("tr[data-id]").all()]
+
+
+def fill_history(open_page: Opener, photo: Photo) -> None:
+    """Three screenings, the last one of it in German."""
+    for language, code in (("en", "mel"), ("en", "nv"), ("de", "bcc")):
+        visitor: Page = open_page("/", language=language)
+        visitor.locator("input[name=photos]").set_input_files([file(photo(code, 1))])
+        visitor.locator("input[name=consent]").check()
+        visitor.locator("form.upload button.primary").click()
+        visitor.wait_for_url("**/results/*")
+
+
+def test_filter_chips_order_and_kept_view(open_page: Opener, photo: Photo, admin: User) -> None:
+    fill_history(open_page, photo)
+    page: Page = open_page("/login", DESKTOP)
+    log_in(page)
+    expect(page).to_have_title(re.compile("History"))
+    assert shown(page) == ["3", "2", "1"]
+
+    page.locator("select[name=sort]").select_option("oldest")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    assert shown(page) == ["1", "2", "3"]
+
+    page.get_by_text("More filters").click()
+    page.locator("select[name=language]").select_option("de")
+    page.locator("input[name=risk_from]").fill("0")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    chips = page.get_by_title("Take this filter away")
+    # The rarer filters stay unfolded while one of them is on, and the order is kept.
+    expect(page.locator("select[name=language]")).to_have_value("de")
+    expect(page.locator("select[name=language]")).to_be_visible()
+    expect(page.locator("select[name=sort]")).to_have_value("oldest")
+    assert set(shown(page)) <= {"3"}
+
+    page.get_by_text("Keep this view").click()
+    page.locator(".keep-view input[name=name]").fill("Auf Deutsch")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    own = page.get_by_role("navigation", name="Views").get_by_role("link", name="Auf Deutsch")
+    expect(own).to_have_attribute("aria-current", "page")
+
+    while (left := chips.count()) > 0:
+        chips.first.click()
+        expect(chips).to_have_count(left - 1)
+    assert shown(page) == ["1", "2", "3"]
+
+    page.get_by_role("searchbox").fill("#2")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    assert shown(page) == ["2"]
+    page.get_by_role("searchbox").fill("words that no note has")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+
+    own.click()
+    assert set(shown(page)) <= {"3"}
+    page.get_by_role("button", name="Remove this view").click()
+    expect(own).to_have_count(0)
