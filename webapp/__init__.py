@@ -105,7 +105,7 @@ def _init_pages(app: Flask) -> None:
     from webapp.admin.navigation import admin_pages
     from webapp.api import blueprint as api
     from webapp.api import catalogue, documentation, screenings  # noqa: F401  # they add their addresses to it
-    from webapp.demo.banner import shows_demo
+    from webapp.demo.entries import shows_demo
     from webapp.insights.alerts import recent_alerts
     from webapp.model_page import views as model_page
     from webapp.screening import advice, first_impressions

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -12,15 +13,18 @@ from sqlalchemy.exc import IntegrityError
 from tests.webapp.forms import form_token
 from webapp import audit, clock
 from webapp.database import write_transaction
+from webapp.demo.entries import INVENTED, entered
 from webapp.demo.filling import ACCOUNTS
 from webapp.extensions import db
 from webapp.insights.alerts import recent_alerts
-from webapp.models.daily import DailyFigures
-from webapp.models.demo import DemoEntry
+from webapp.models.promotion import Promotion
 from webapp.models.review import Review
+from webapp.models.saved_view import SavedView
 from webapp.models.screening import PhotoRow, ScreeningRow
-from webapp.models.user import User
+from webapp.models.second_answer import SecondAnswer
+from webapp.models.training_run import TrainingRun
 from webapp.photos import get_photos
+from webapp.promotion.standing import read_standings
 
 BANNER = "Demonstration: the pictures are drawn"
 
@@ -29,9 +33,17 @@ def count(table: type) -> int:
     return db.session.scalar(select(func.count()).select_from(table)) or 0
 
 
+def contents() -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, but for the audit log, which keeps all, and the counters of ids."""
+    tables = [table for table in db.metadata.sorted_tables if table.name != "audit_entries"]
+    return {table.name: [tuple(row) for row in db.session.execute(select(table))] for table in tables}
+
+
 @pytest.mark.slow
 def test_demo_fills_and_removes(app: Flask, client: FlaskClient) -> None:
-    filled = app.test_cli_runner().invoke(args=["demo"])
+    with app.app_context():
+        empty = contents()
+    filled = app.test_cli_runner().invoke(args=["demo", "--small"])
     assert filled.exit_code == 0, filled.output
     passwords = dict(re.findall(r"^  (demo-\S+)  (\S+)$", filled.output, re.MULTILINE))
     assert passwords.keys() == ACCOUNTS.keys()
@@ -49,6 +61,24 @@ def test_demo_fills_and_removes(app: Flask, client: FlaskClient) -> None:
         reviews = list(db.session.scalars(select(Review)))
         assert {review.blind for review in reviews} == {True, False}
         assert any(review.adjudicates for review in reviews)
+        assert count(SavedView) == 3
+        actions = {row.action: row for row in db.session.scalars(select(Promotion))}
+        assert actions.keys() >= {"shadow", "promote", "rollback"}
+        forward = actions["promote"].numbers or {}
+        assert forward["figures"]["sensitivity"]["lesions"] > 0
+        assert forward["passes"] or actions["promote"].reason
+        assert "refuse" not in actions or not (actions["refuse"].numbers or {})["passes"]
+        assert read_standings()["ham10000"].promoted == ()
+        beside = db.session.execute(
+            select(ScreeningRow.predicted, SecondAnswer.answer).join(
+                SecondAnswer, SecondAnswer.screening_id == ScreeningRow.id
+            )
+        ).all()
+        assert any(row.answer["predicted"] != row.predicted for row in beside)
+        assert any(row.first_look for row in rows)
+        run_ids = list(db.session.scalars(select(TrainingRun.id)))
+        invented = {int(key) for key in entered(INVENTED)}
+        given = next(row.id for row in rows if row.status and row.deleted_at is None and row.id not in invented)
         with app.test_request_context():
             assert recent_alerts() > 0
         photo = db.session.scalars(select(PhotoRow)).first()
@@ -68,14 +98,21 @@ def test_demo_fills_and_removes(app: Flask, client: FlaskClient) -> None:
     assert BANNER in page
     assert "alert-list" in page
 
+    assert "Invented answer" in client.get(f"/admin/screenings/{min(invented)}").text
+    assert "Invented answer" not in client.get(f"/admin/screenings/{given}").text
+    for run_id in run_ids:
+        assert "<svg" in client.get(f"/admin/training/{run_id}").text
+    assert 'data-decision="promote"' in client.get("/admin/models/demo-challenger/1").text
+
     removed = app.test_cli_runner().invoke(args=["demo", "--remove"])
     assert removed.exit_code == 0, removed.output
     with app.app_context():
-        assert [count(table) for table in (ScreeningRow, PhotoRow, Review, User, DailyFigures, DemoEntry)] == [0] * 6
+        assert contents() == empty
         assert not list(get_photos().folder.rglob("*.jpg"))
         assert not list(audit.faults())
         triggers = text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'reviews_%'")
         assert db.session.scalar(triggers) == 2
     assert not list(models.iterdir())
+    assert not any(app.config["LENS"].runs.iterdir())
     assert BANNER not in client.get("/").text
     assert app.test_cli_runner().invoke(args=["demo", "--remove"]).exit_code == 1

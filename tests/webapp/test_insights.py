@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from tests.times import Clock
 from tests.webapp.forms import PASSWORD
@@ -29,6 +30,7 @@ from webapp.insights.sections import controlled_sections
 from webapp.insights.selection import Selection
 from webapp.models.daily import DailyFigures
 from webapp.models.screening import ScreeningRow
+from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import Role, User
 from webapp.screening.lifecycle import erase
 
@@ -82,6 +84,32 @@ def viewer(
     count_missing(TODAY - timedelta(days=89), TODAY)
     assert post("/login", name="eye", password=PASSWORD).status_code == 303
     return client
+
+
+def test_answers_in_the_shadow_are_held_against_the_answers(viewer: FlaskClient) -> None:
+    page = viewer.get("/admin/insights?label_set=ham10000").text
+    assert 'id="shadow"' not in page
+    rows = list(db.session.scalars(select(ScreeningRow).order_by(ScreeningRow.id)))
+    with write_transaction() as session:
+        for place, row in enumerate(rows):
+            status = "uncertain" if place % 4 == 0 else row.status
+            session.add(
+                SecondAnswer(
+                    screening_id=row.id,
+                    purpose="shadow",
+                    model_name="other",
+                    model_version="2",
+                    answer={"status": status, "predicted": row.predicted},
+                    created_at=row.created_at,
+                )
+            )
+    table = viewer.get("/admin/insights/shadow-1.csv?label_set=ham10000")
+    days = list(csv.DictReader(io.StringIO(table.text)))
+    assert sum(int(float(day["counted"])) for day in days) == len(rows) / 4
+    assert sum(int(float(day["cases"])) for day in days) == len(rows)
+    whole = list(csv.DictReader(io.StringIO(viewer.get("/admin/insights/shadow.csv?label_set=ham10000").text)))
+    assert [float(row["share"]) for row in whole] == [0.25, 0.0]
+    assert "other@2 differs" in viewer.get("/admin/insights?label_set=ham10000").text
 
 
 def test_figures_are_what_counting_anew_gives(screenings: list[dict[str, Any]]) -> None:
@@ -170,7 +198,7 @@ def test_page_has_valid_charts_with_their_tables(viewer: FlaskClient) -> None:
         assert svg.attrib["aria-labelledby"].split() == [f"{key}-title", f"{key}-text"]
         assert names[f"{key}-title"]
         assert names[f"{key}-text"]
-        assert content.count("<tr>") == 1 + 90
+        assert content.count("<tr>") == 1 + (10 if key.startswith("drift-") else 90)
     assert " style=" not in response.text
     assert "<script" not in response.text
 

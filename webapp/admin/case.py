@@ -14,6 +14,7 @@ from webapp.account.access import requires
 from webapp.admin import measures, review_words, similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
+from webapp.demo.entries import is_invented, shows_demo
 from webapp.extensions import db
 from webapp.history.filters import read_queue
 from webapp.history.queue import neighbours
@@ -95,6 +96,7 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
         scanned=similar.SCANNED,
         names_are_public=reference is not None and similar.names_are_public(reference.bundle.card),
         hidden=hidden,
+        invented=shows_demo() and is_invented(row.id),
         fault=fault,
         typed=typed or _kept(own),
         reviewing=reviewable and current_user.may(Role.REVIEWER),

@@ -15,12 +15,13 @@ from webapp.admin.blueprint import blueprint
 from webapp.insights.alerts import MOST_SHOWN, alerts_of
 from webapp.insights.counting import count_missing
 from webapp.insights.drift_panels import drift_section
-from webapp.insights.figures import Figures, read_figures
+from webapp.insights.figures import Figures, add_up, read_figures
 from webapp.insights.panels import Section
 from webapp.insights.reviewed import read_cases
 from webapp.insights.reviewed_panels import reviewed_sections
 from webapp.insights.sections import controlled_sections, latency_section
 from webapp.insights.selection import BUCKETS, PERIODS, Selection
+from webapp.insights.shadow_panels import shadow_sections
 from webapp.models.user import Role
 
 COUNTING_SECONDS = 1.5
@@ -79,10 +80,8 @@ def _figures() -> tuple[Selection, Figures, int]:
     figures = read_figures(selection, today)
     if not selection.label_set and figures.label_sets and "label_set" not in request.args:
         # Shares of several questions together mean little: the one with the most answers is shown first.
-        counts = {name: sum(sums.count for sums in read_figures(selection.of(name), today).sums)
-                  for name in figures.label_sets}  # fmt: skip
-        selection = selection.of(max(counts, key=lambda name: counts[name]))
-        figures = read_figures(selection, today)
+        selection = selection.of(figures.screenings_by(selection, "label_set").most_common(1)[0][0])
+        figures = add_up(figures.days, selection, today)
     return selection, figures, missing
 
 
@@ -93,6 +92,7 @@ def _sections(figures: Figures, selection: Selection) -> list[Section]:
         *controlled_sections(figures, selection.label_set),
         drift_section(selection, figures, clock.now().date()),
         *reviewed_sections(figures, cases, complete, taxonomy),
+        *shadow_sections(figures, selection),
         latency_section(figures),
     ]
 

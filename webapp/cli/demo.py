@@ -6,6 +6,9 @@ from flask_migrate import upgrade
 from sqlalchemy import inspect
 
 from webapp.cli.insights import count_all
+from webapp.demo.entries import demo_size
+from webapp.demo.removing import remove
+from webapp.demo.sizes import FULL, SMALL
 from webapp.extensions import db
 
 HOW_TO_GET_ONE = (
@@ -16,15 +19,16 @@ HOW_TO_GET_ONE = (
 
 @click.command("demo")
 @click.option("--remove", "removing", is_flag=True, help="Remove the demonstration again, and nothing else.")
+@click.option("--small", is_flag=True, help="Draw and train as little as will do: sooner done, less to see.")
 @with_appcontext
-def demo_command(removing: bool) -> None:
+def demo_command(removing: bool, small: bool) -> None:
     """Fill an EMPTY database with some months of drawn pictures, answers and reviews.
 
-    No picture shows a person. Two tiny models are trained and answer each picture; the history shows each picture
-    several times, with answers varied from those. Every page says so. Takes about a minute on two cores.
+    No picture shows a person. Two tiny models are trained, compared, and answer each picture; the history shows each
+    picture several times, with answers varied from those. Every page says so. Takes about a minute on two cores.
     """
     # Imported here: the web application must start without loading numerical libraries.
-    from webapp.demo.filling import NotEmpty, demo_size, fill, remove
+    from webapp.demo.filling import NotEmpty, fill
 
     if not inspect(db.engine).has_table("demo_entries"):
         upgrade()
@@ -34,7 +38,7 @@ def demo_command(removing: bool) -> None:
         click.echo(f"Removed the demonstration: {remove()} screenings, their accounts, photos and models.")
         return
     try:
-        passwords = fill(click.echo)
+        passwords = fill(click.echo, SMALL if small else FULL)
     except NotEmpty as error:
         raise click.ClickException(HOW_TO_GET_ONE) from error
     click.echo(f"{count_all()} days counted.")

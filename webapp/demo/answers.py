@@ -1,7 +1,7 @@
 """Answers of the demonstration: really given by tiny models for each picture, then varied to fill a history."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from ml.calibration import named_class
 from ml.images import encode_jpeg
 from ml.screen import Screener
-from ml.screening import USABLE, Evidence, Screening, decide_status
+from ml.screening import USABLE, Evidence, Screening, beside, decide_status
 from webapp.demo.pictures import Picture
 from webapp.models.screening import PhotoRow
 from webapp.photos import JPEG_QUALITY, PhotoStore
@@ -30,13 +30,21 @@ class Answered:
     evidence: Evidence
 
 
-def answer_pictures(screener: Screener, pictures: Sequence[Picture], store: PhotoStore) -> list[Answered]:
-    """Keep every picture and let the model answer it."""
+def keep_pictures(pictures: Iterable[Picture], store: PhotoStore) -> list[tuple[Picture, str, str]]:
+    """Keep every picture once; each with its name in the store and the SHA-256 of its file."""
     found = []
     for picture in pictures:
-        whole, _each, evidence = screener.screen([picture.pixels])
         content = encode_jpeg(picture.pixels, quality=JPEG_QUALITY)
-        found.append(Answered(picture, store.keep(picture.pixels), _digest(content), whole, evidence[0]))
+        found.append((picture, store.keep(picture.pixels), hashlib.sha256(content).hexdigest()))
+    return found
+
+
+def answer_pictures(screener: Screener, kept: Sequence[tuple[Picture, str, str]]) -> list[Answered]:
+    """Let a model answer all pictures."""
+    found = []
+    for picture, name, sha256 in kept:
+        whole, _each, evidence = screener.screen([picture.pixels])
+        found.append(Answered(picture, name, sha256, beside(whole, picture.looked), evidence[0]))
     return found
 
 
@@ -55,7 +63,7 @@ def vary(given: Answered, screener: Screener, rng: np.random.Generator) -> Scree
     shares = shifted / shifted.sum()
     named = int(named_class(shares, np.array(card.class_priors), card.prior_power))
     risk = float(shares[list(taxonomy.malignant)].sum())
-    return replace(
+    varied = replace(
         answer,
         probabilities={code: round(float(share), 5) for code, share in zip(taxonomy.codes, shares, strict=True)},
         predicted=taxonomy.codes[named],
@@ -64,12 +72,15 @@ def vary(given: Answered, screener: Screener, rng: np.random.Generator) -> Scree
         gate=gate,
         seconds=seconds,
     )
+    return beside(varied, answer.first_look)
 
 
-def photo_row(given: Answered, answer: Screening, store: PhotoStore, rng: np.random.Generator) -> PhotoRow:
-    """The row of one more photo of the picture, with an answer to it."""
+def photo_row(
+    given: Answered, answer: Screening, store: PhotoStore, rng: np.random.Generator, *, invented: bool
+) -> PhotoRow:
+    """The row of one more photo of the picture, with an answer to it, given or invented."""
     evidence = given.evidence
-    if evidence.features is not None:
+    if invented and evidence.features is not None:
         evidence = replace(
             evidence, features=(evidence.features * rng.normal(1, 0.02, evidence.features.shape)).astype(np.float32)
         )
@@ -78,7 +89,3 @@ def photo_row(given: Answered, answer: Screening, store: PhotoStore, rng: np.ran
     return PhotoRow(
         position=1, name=store.share(given.name), sha256=given.sha256, width=width, height=height, **columns
     )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

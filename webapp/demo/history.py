@@ -1,15 +1,15 @@
 """The demonstration's screenings: some months of uploads by several channels, with a change near the end."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from ml.screen import Screener
+from ml.screening import Screening
 from webapp.demo.answers import Answered, photo_row, vary
-from webapp.demo.pictures import LESIONS
 from webapp.models.screening import ScreeningRow, State, token_hash
 from webapp.photos import PhotoStore
 from webapp.screening.lifecycle import ERASED
@@ -21,6 +21,8 @@ DIM_DAYS = 12
 """So many days ago a clinic got a weaker lamp: photos are darker and more of them are refused."""
 SWITCHED_DAYS = 45
 """So many days ago the challenger took over."""
+SHADOW_DAYS = 80
+"""So many days ago the challenger began to answer in the shadow."""
 CHANNELS = {"web": 0.55, "telegram": 0.3, "api": 0.15}
 UNFIT_WEIGHT = 0.15
 """How often a lesion is sent that the model refuses, or another thing that it answers, against those that it judges
@@ -36,10 +38,22 @@ class Model:
     answered: Sequence[Answered]
 
 
+@dataclass(frozen=True)
+class Made:
+    """A screening, the class that was drawn ('' for no lesion), whether its answer is `invented`, by varying the one
+    that was given to its picture, and what a model in the shadow says."""
+
+    row: ScreeningRow
+    code: str
+    invented: bool
+    shadow: Screening | None
+
+
 def make_rows(
-    champion: Model, challenger: Model, now: datetime, store: PhotoStore, rng: np.random.Generator
-) -> list[tuple[ScreeningRow, str]]:
-    """All screenings, oldest first, each with the class that was drawn ('' for no lesion)."""
+    champion: Model, challenger: Model, lesions: Mapping[str, int], now: datetime, store: PhotoStore,
+    rng: np.random.Generator,
+) -> list[Made]:  # fmt: skip
+    """All screenings, oldest first; `lesions` says how common each class is."""
     moments: list[tuple[datetime, int]] = []
     for back in range(DAYS, -1, -1):
         day = now - timedelta(days=back)
@@ -49,14 +63,27 @@ def make_rows(
             day.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(hours=float(hour)) for hour in hours
         ]
         moments += [(moment, back) for moment in sorted(times) if moment < now - timedelta(minutes=5)]
-    codes, counts = list(LESIONS), np.array(list(LESIONS.values()), dtype=float)
-    found = []
+    codes, counts = list(lesions), np.array(list(lesions.values()), dtype=float)
+    found: list[Made] = []
+    shown: set[tuple[str, str]] = set()
     for moment, back in moments:
         model = challenger if back < SWITCHED_DAYS else champion
         weak = back < DIM_DAYS
         code = str(rng.choice(codes, p=counts / counts.sum())) if rng.random() > (0.10 if weak else 0.05) else ""
         given = _choose(model.answered, code, dim=weak and rng.random() < 0.6, rng=rng)
-        found.append((_row(given, model.screener, moment, store, rng), code))
+        key = (model.screener.card.name, given.name)
+        invented = key in shown  # a picture that is shown again
+        seed = int(rng.integers(2**32))
+        answer = vary(given, model.screener, np.random.default_rng(seed)) if invented else given.answer
+        row = _row(given, answer, moment, store, rng, invented=invented)
+        if row.deleted_at is None and row.status:
+            shown.add(key)
+        beside = None
+        if SWITCHED_DAYS <= back < SHADOW_DAYS and row.deleted_at is None and row.status:
+            other = next(one for one in challenger.answered if one.name == given.name)
+            # Varied as the answer is, so that two invented ones differ only as far as the two models do.
+            beside = vary(other, challenger.screener, np.random.default_rng(seed)) if invented else other.answer
+        found.append(Made(row, code, invented, beside))
     return found
 
 
@@ -68,9 +95,8 @@ def _choose(answered: Sequence[Answered], code: str, *, dim: bool, rng: np.rando
 
 
 def _row(
-    given: Answered, screener: Screener, moment: datetime, store: PhotoStore, rng: np.random.Generator
+    given: Answered, answer: Screening, moment: datetime, store: PhotoStore, rng: np.random.Generator, *, invented: bool
 ) -> ScreeningRow:
-    answer = vary(given, screener, rng)
     channel = str(rng.choice(list(CHANNELS), p=list(CHANNELS.values())))
     row = ScreeningRow(
         token_hash=token_hash(secrets.token_urlsafe(32)),
@@ -91,9 +117,10 @@ def _row(
             setattr(row, name, value)
     elif chance < ERASED_SHARE + FAILED_SHARE:
         row.state, row.failure = State.FAILED, "no_answer"
-        for name in ("predicted", "probabilities", "status", "malignant_risk", "gate", "gate_verdict", "uncertainty"):
+        for name in ("predicted", "probabilities", "status", "malignant_risk", "gate", "gate_verdict", "uncertainty",
+                     "first_look", "disagreement"):  # fmt: skip
             setattr(row, name, None)
-        row.photos = [photo_row(given, answer, store, rng)]
+        row.photos = [photo_row(given, answer, store, rng, invented=invented)]
     else:
-        row.photos = [photo_row(given, answer, store, rng)]
+        row.photos = [photo_row(given, answer, store, rng, invented=invented)]
     return row

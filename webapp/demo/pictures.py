@@ -1,40 +1,56 @@
 """The pictures of the demonstration: drawn lesions, and drawn things that no model of lesions should answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from ml.data.drawn import draw_lesion
+from ml.preliminary import FirstLook, load_first_look
+from webapp.demo.sizes import Size
 
 SIZE = (240, 320)
-LESIONS = {"nv": 36, "bkl": 14, "mel": 14, "bcc": 10, "akiec": 8, "df": 6, "vasc": 5}
-"""How many lesions of each class are drawn; a history shows each several times."""
-DIM = 20
-"""How many of them are drawn as under a weaker lamp."""
-THINGS = 12
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture [H, W, 3]: of a lesion of class `code`, '' where it shows something else; `dim` in weak light."""
+    """A drawn picture [H, W, 3]: of a lesion of class `code`, '' where it shows something else; `dim` in weak light.
+    `looked` is the first look at it (`ml.preliminary`), None where there is no bundle for one."""
 
     pixels: NDArray[np.uint8]
     code: str
     dim: bool = False
+    looked: dict[str, Any] | None = None
 
 
-def draw_pictures(pool: Executor, seed: int = 0) -> list[Picture]:
-    """All pictures, by the workers of a pool. The same seed draws the same ones."""
-    codes = [code for code, count in LESIONS.items() for _number in range(count)]
+def draw_pictures(pool: Executor, size: Size, first_look: Path | None, seed: int = 0) -> Iterator[Picture]:
+    """All pictures, by the workers of a pool, with a first look at each by the bundle in `first_look`. The same seed
+    draws the same ones."""
+    codes = [code for code, count in size.lesions.items() for _number in range(count)]
     rng = np.random.default_rng(seed)
-    dim = [(str(code), True) for code in rng.choice(codes, DIM)]
-    wanted = [(code, False) for code in codes] + dim + [("", False)] * THINGS
-    return list(pool.map(partial(_draw, seed), range(len(wanted)), *zip(*wanted, strict=True), chunksize=16))
+    dim = [(str(code), True) for code in rng.choice(codes, size.dim)]
+    wanted = [(code, False) for code in codes] + dim + [("", False)] * size.things
+    numbers = range(len(wanted))
+    return pool.map(partial(_make, seed, first_look), numbers, *zip(*wanted, strict=True), chunksize=16)
+
+
+def _make(seed: int, first_look: Path | None, number: int, code: str, dim: bool) -> Picture:
+    picture = _draw(seed, number, code, dim)
+    if first_look is None:
+        return picture
+    look = _load(first_look)
+    return replace(picture, looked=look.tell([look.look(picture.pixels)]))
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path) -> FirstLook:
+    return load_first_look(folder)
 
 
 def _draw(seed: int, number: int, code: str, dim: bool) -> Picture:

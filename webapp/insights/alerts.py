@@ -9,7 +9,7 @@ from flask import current_app
 
 from ml.control_charts import FALSE_ALARMS
 from webapp import clock
-from webapp.insights.figures import read_figures
+from webapp.insights.figures import add_up, read_figures
 from webapp.insights.panels import Alert, Section
 from webapp.insights.sections import controlled_sections
 from webapp.insights.selection import Selection
@@ -58,8 +58,9 @@ def recent_alerts() -> int:
 def _count_recent(today: date) -> int:
     whole = Selection(today - timedelta(days=WATCHED_DAYS - 1), today)
     count = 0
-    for label_set in read_figures(whole, today).label_sets:
-        sections = controlled_sections(read_figures(whole.of(label_set), today), label_set)
+    figures = read_figures(whole, today)
+    for label_set in figures.label_sets:
+        sections = controlled_sections(add_up(figures.days, whole.of(label_set), today), label_set)
         since = today - timedelta(days=RECENT_DAYS)
         count += sum(alert.span.last >= since for alert in alerts_of(sections).found)
     return count

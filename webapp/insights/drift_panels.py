@@ -22,7 +22,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import number
 from webapp.inference import get_models
 from webapp.insights import bins
-from webapp.insights.figures import Figures, read_figures
+from webapp.insights.figures import Figures, add_up
 from webapp.insights.panels import Panel, Section
 from webapp.insights.picture import draw_shares
 from webapp.insights.sections import measure_title
@@ -35,7 +35,7 @@ Quantiles = tuple[Sequence[float], float]
 
 def drift_section(selection: Selection, figures: Figures, today: date) -> Section:
     """The photos after the baseline against the training's, for the model with the most answers."""
-    model = selection.model or _commonest(selection, figures, today)
+    model = selection.model or _commonest(selection, figures)
     intro = _(
         "The photos since the end of the baseline, beside those that %(model)s was trained on: share in each tenth of "
         "the training pictures (grey) and of the photos. The population stability index says how far the two differ: "
@@ -43,7 +43,7 @@ def drift_section(selection: Selection, figures: Figures, today: date) -> Sectio
         "(Yurdakul and Naranjo 2020).",
         model=model or "\N{EN DASH}",
     )
-    chosen = read_figures(replace(selection, model=model), today) if model else figures
+    chosen = add_up(figures.days, replace(selection, model=model), today) if model else figures
     known = training_inputs(model) if model else {}
     panels = [panel for measure in bins.INPUTS if (panel := _panel(chosen, measure, known.get(measure))) is not None]
     return Section("drift", _("Drift of the photos"), intro, panels)
@@ -71,12 +71,8 @@ def training_inputs(model: str) -> dict[str, Quantiles]:
     return kept[model]
 
 
-def _commonest(selection: Selection, figures: Figures, today: date) -> str:
-    counts = {
-        model: sum(sums.count for sums in read_figures(replace(selection, model=model), today).sums)
-        for model in figures.models
-    }
-    return max(counts, key=lambda model: counts[model], default="")
+def _commonest(selection: Selection, figures: Figures) -> str:
+    return next((model for model, _count in figures.screenings_by(selection, "model").most_common(1)), "")
 
 
 def _panel(figures: Figures, measure: str, known: Quantiles | None) -> Panel | None:

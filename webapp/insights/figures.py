@@ -1,7 +1,7 @@
 """Daily figures added up to the buckets of a selection."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -17,6 +17,8 @@ from webapp.insights.selection import Selection, Span
 from webapp.models.daily import DailyFigures
 
 Floats = NDArray[np.float64]
+Day = tuple[date, list[dict[str, Any]]]
+"""A day with its cells."""
 
 
 @dataclass
@@ -50,6 +52,16 @@ class Figures:
     label_sets: tuple[str, ...]
     models: tuple[str, ...]
     channels: tuple[str, ...]
+    days: Sequence[Day]
+
+    def screenings_by(self, selection: Selection, name: str) -> Counter[str]:
+        """How many screenings of a selection of these days have each `label_set`, `model` or `channel`."""
+        found: Counter[str] = Counter()
+        for _day, cells in self.days:
+            for cell in cells:
+                if cell[name] and selection.fits(cell):
+                    found[cell[name]] += cell["count"]
+        return found
 
     def counts(self, name: str, value: str) -> Floats:
         """How often `value` was counted under a name of `COUNTED` in each bucket [N]."""
@@ -74,11 +86,21 @@ class Figures:
 
 def read_figures(selection: Selection, today: date) -> Figures:
     """The figures of a selection from what is counted already; days that are not count as empty."""
+    query = (
+        select(DailyFigures.day, DailyFigures.cells)
+        .where(DailyFigures.day >= selection.first, DailyFigures.day <= selection.last)
+        .order_by(DailyFigures.day)
+    )
+    return add_up([(row.day, row.cells) for row in db.session.execute(query)], selection, today)
+
+
+def add_up(days: Sequence[Day], selection: Selection, today: date) -> Figures:
+    """The figures of a selection from days that were read already, oldest first."""
     spans = selection.spans(today)
     sums = [Sums() for _ in spans]
     found: dict[str, set[str]] = {"label_set": set(), "model": set(), "channel": set()}
     place = 0
-    for day, cells in _days(selection.first, selection.last):
+    for day, cells in days:
         while spans[place].last < day:
             place += 1
         for cell in cells:
@@ -87,13 +109,4 @@ def read_figures(selection: Selection, today: date) -> Figures:
             if selection.fits(cell):
                 sums[place].add(cell)
     label_sets, models, channels = (tuple(sorted(values - {""})) for values in found.values())
-    return Figures(spans, sums, label_sets, models, channels)
-
-
-def _days(first: date, last: date) -> Iterable[tuple[date, list[dict[str, Any]]]]:
-    query = (
-        select(DailyFigures.day, DailyFigures.cells)
-        .where(DailyFigures.day >= first, DailyFigures.day <= last)
-        .order_by(DailyFigures.day)
-    )
-    return ((row.day, row.cells) for row in db.session.execute(query))
+    return Figures(spans, sums, label_sets, models, channels, days)

@@ -64,7 +64,7 @@ class Share:
 
 def read_cases(selection: Selection) -> tuple[list[Case], bool]:
     """The reviewed cases of a selection, oldest first, and whether these are all: at most `MOST_CASES`, the newest."""
-    conditions = _conditions(selection)
+    conditions = conditions_of(selection)
     reviews = db.session.execute(
         select(Review.screening_id, Review.blind)
         .join(ScreeningRow, ScreeningRow.id == Review.screening_id)
@@ -138,7 +138,8 @@ def calibration(cases: Sequence[Case], taxonomy: Taxonomy) -> Calibrated | None:
     return Calibrated(len(known), reliability_bins(probabilities.max(axis=1), correct, BINS), error)
 
 
-def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
+def conditions_of(selection: Selection) -> list[ColumnElement[bool]]:
+    """What a screening must be to belong to a selection; deleted ones do not."""
     found: list[ColumnElement[bool]] = [
         ScreeningRow.finished_at >= midnight(selection.first),
         ScreeningRow.finished_at < midnight(selection.last + timedelta(days=1)),

@@ -57,7 +57,7 @@ def _by_class(cases: Sequence[Case], taxonomy: Taxonomy) -> Panel:
         (advice.class_word(taxonomy, code), agreement([case for case in cases if case.label == code]))
         for code in taxonomy.codes
     ]
-    return _intervals(
+    return intervals_panel(
         "agreement-class",
         _("Agreement by class"),
         _("Of the cases that reviewers gave a class, the share that the model gave the same one."),
@@ -71,7 +71,7 @@ def _blindness(cases: Sequence[Case]) -> Panel:
         (_("Not blind: the answer was seen"), agreement([case for case in cases if not case.blind])),
     ]
     note = _("A case is blind where every review of it was made before the model's answer was shown.")
-    return _intervals("agreement-blind", _("Agreement, blind or not"), note, rows)
+    return intervals_panel("agreement-blind", _("Agreement, blind or not"), note, rows)
 
 
 def _finding(cases: Sequence[Case], malignant: set[str]) -> Panel:
@@ -84,10 +84,11 @@ def _finding(cases: Sequence[Case], malignant: set[str]) -> Panel:
         (_("Other answers without the status malignant"), specificity(cases, malignant)),
     ]
     note = _("Sensitivity and specificity of the status on reviewed cases. A refused photo counts as not found.")
-    return _intervals("finding", _("What reviewers call malignant"), note, rows)
+    return intervals_panel("finding", _("What reviewers call malignant"), note, rows)
 
 
-def _intervals(key: str, title: str, note: str, rows: Sequence[tuple[str, Share]]) -> Panel:
+def intervals_panel(key: str, title: str, note: str, rows: Sequence[tuple[str, Share]]) -> Panel:
+    """Shares with their intervals, each under its name."""
     known = [(name, share) for name, share in rows if share.total]
     text = "; ".join(f"{name}: {percent(share.value or 0.0)}" for name, share in known)
     columns = [

@@ -43,7 +43,8 @@ class Pair:
     @property
     def digests(self) -> tuple[str, str, str]:
         """What a comparison is kept under: a digest of each bundle, and of the set's manifest."""
-        return _sums(self.champion_bundle), _sums(self.challenger_bundle), _digest(self.folder / MANIFEST)
+        champion, challenger = bundle_digest(self.champion_bundle), bundle_digest(self.challenger_bundle)
+        return champion, challenger, digest(self.folder / MANIFEST)
 
 
 def make_pair(config: Config, name: str) -> Pair:
@@ -58,7 +59,7 @@ def make_pair(config: Config, name: str) -> Pair:
     if champion is None:
         raise Refused(f"No model answers for label set '{label_set}'; name one in MODEL first.")
     holder = load_bundle(find_bundle(champion, config.models))
-    if _sums(holder) == _sums(bundle):
+    if bundle_digest(holder) == bundle_digest(bundle):
         raise Refused(f"{reference} is the model that answers already.")
     folder = promotion_folder(config, label_set)
     if folder is None:
@@ -211,11 +212,13 @@ def set_shadow(label_set: str, by: str, reference: str | None) -> None:
         audit.record("model.shadow", f"model:{reference or 'none'}", label_set=label_set)
 
 
-def _sums(bundle: Bundle) -> str:
-    return _digest(bundle.path / CHECKSUMS)
+def bundle_digest(bundle: Bundle) -> str:
+    """A digest that stands for every byte of a bundle. Raises Refused where it cannot be read."""
+    return digest(bundle.path / CHECKSUMS)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal. Raises Refused where it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
