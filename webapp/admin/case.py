@@ -101,6 +101,7 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
         typed=typed or _kept(own),
         reviewing=reviewable and current_user.may(Role.REVIEWER),
         choices=_choices(row, taxonomy),
+        unlisted=set(row.probabilities or ()) - set(taxonomy.codes if taxonomy else ()),
         seen=reviews[-1].id if reviews else 0,
         standing=found,
         said=said_of(reviews),
