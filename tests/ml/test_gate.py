@@ -48,7 +48,7 @@ def fitted() -> GateModel:
         return Seen(values, random.normal(0, 1, (count, 4)).astype(np.float32))
 
     qualities = [
-        {"brightness": b, "sharpness": s, "steadiness": s / 2, "yellowness": s}
+        {"short_side": 300.0, "brightness": b, "sharpness": s, "steadiness": s / 2, "yellowness": s}
         for b, s in zip(random.normal(150, 10, 600), random.normal(0.3, 0.02, 600), strict=True)
     ]
     others = {"not_dermatoscopic": pictures(80, 0, 3), "not_skin": pictures(80, 1, -3)}

@@ -98,5 +98,5 @@ def test_the_bar_has_the_pages_of_ones_role(app: Flask, admin: FlaskClient, add_
         login_user(add_user("adam", Role.ADMIN))
         assert set(seen) <= {endpoint for endpoint, _title in admin_pages()}
     assert "admin.history" in seen
-    assert not {"admin.users", "admin.audit", "admin.training"} & set(seen)
+    assert not {"admin.users", "admin.audit"} & set(seen)
     assert admin.get("/admin/history").status_code == 200

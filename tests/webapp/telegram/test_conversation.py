@@ -153,5 +153,5 @@ def test_the_history_names_the_channel(
     agree()
     api.deliver(api.photo(photo("mel")))
     api.wait(1)
-    assert '<span class="channel">Telegram</span>' in admin.get("/admin/history").text
+    assert '<span class="channel">#1 · Telegram</span>' in admin.get("/admin/history").text
     assert "Telegram" in admin.get("/admin/screenings/1").text
