@@ -25,8 +25,6 @@ CLEARLY = 0.5
 """Probability from which a picture of poor quality is called what it shows instead of poor."""
 REFUSED = {USABLE: 0.012, "novelty": 0.003}
 """Shares of the validation pictures that the head and the distance to training pictures may refuse."""
-REFUSED_AT_MOST = 0.03
-"""Share of them that the head may refuse where its limit would otherwise lie below `CLEARLY`."""
 MOST_ASKED = 0.9
 """Largest limit on the head's probability: a picture that it is surer of is never refused for it."""
 PENALTY = 1e-2
@@ -211,7 +209,7 @@ def fit_gate(
     usable = kind_probabilities(arrays, validation)[:, 0]
     limits = {
         "novelty": float(np.quantile(novelty, 1 - REFUSED["novelty"])) * (1 + spare_room(len(novelty))),
-        USABLE: usable_limit(usable) if others else 0.0,
+        USABLE: min(MOST_ASKED, float(np.quantile(usable, REFUSED[USABLE]))) if others else 0.0,
         **quality_limits(qualities),
     }
     return arrays, {
@@ -226,16 +224,6 @@ def fit_gate(
             },
         },
     }
-
-
-def usable_limit(usable: Floats) -> float:
-    """The least probability of being usable that is asked for, from those of the validation pictures [N].
-
-    It refuses `REFUSED` of them. A picture that is more likely something else is refused too, as long as no more than
-    `REFUSED_AT_MOST` of the validation pictures are: parts of ordinary photos lie there.
-    """
-    least, most = np.quantile(usable, (REFUSED[USABLE], REFUSED_AT_MOST))
-    return min(MOST_ASKED, max(float(least), min(CLEARLY, float(most))))
 
 
 def fit_head(

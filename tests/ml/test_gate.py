@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import uniform_filter1d
 
 from ml.data.drawn import draw_lesion
-from ml.gate import KINDS, GateModel, Seen, fit_gate, neighbour_distance, usable_limit
+from ml.gate import KINDS, GateModel, Seen, fit_gate, neighbour_distance
 from ml.gate_quality import MOSTLY_HAIR, quality_limits, quality_scores
 from ml.gate_texture import texture
 from ml.screening import TIPS
@@ -210,21 +210,3 @@ def test_generated_and_varied_pictures_are_rgb(photo: np.ndarray) -> None:
         assert picture.dtype == np.uint8
         assert picture.ndim == 3
         assert picture.shape[2] == 3
-
-
-@pytest.mark.parametrize(
-    ("shares", "limit"),
-    [
-        ((0.02, 0.02), 0.5),  # few lie between the quantile and one half
-        ((0.02, 0.045), 0.4),  # too many would be refused at one half: no more than the share allowed
-        ((0.0, 0.02), 0.6),
-        ((0.0, 0.0), 0.9),
-    ],
-)
-def test_the_head_refuses_what_is_more_likely_something_else(shares: tuple[float, float], limit: float) -> None:
-    """Of 10,000 pictures a share scores 0.1 and one up to another share 0.4 or 0.6, the rest 0.99."""
-    low, middle = shares
-    values = np.full(10_000, 0.99)
-    values[: round(10_000 * low)] = 0.1
-    values[round(10_000 * low) : round(10_000 * middle)] = limit if limit in (0.4, 0.6) else 0.99
-    assert usable_limit(values) == pytest.approx(limit)
