@@ -7,7 +7,7 @@ from datetime import date
 from flask_babel import format_date
 
 from ml.labels import Taxonomy
-from webapp.admin import words
+from webapp.admin import review_words, words
 from webapp.history.filters import Filters, Sort, write_queue
 from webapp.i18n import LANGUAGES, percent
 from webapp.i18n import gettext as _
@@ -73,6 +73,6 @@ def _value(name: str, value: str | float | date, taxonomies: Mapping[str, Taxono
     if name == "language":
         return LANGUAGES.get(value, value)
     say = {
-        "status": advice.status_word, "review": words.review_status, "gate": words.verdict, "channel": words.channel,
+        "status": advice.status_word, "review": review_words.case_status, "gate": words.verdict, "channel": words.channel,
     }.get(name)  # fmt: skip
     return say(value) if say else value

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from ml.labels import readable_taxonomies
 from ml.screening import VERDICTS
 from webapp.account.access import requires
-from webapp.admin import chips, words
+from webapp.admin import chips, review_words, words
 from webapp.admin.blueprint import blueprint
 from webapp.extensions import db
 from webapp.history.filters import CHANNELS, NEWEST, SORTS, STATUSES, Filters, read_queue, write_queue
@@ -83,6 +83,7 @@ def _page(args: Mapping[str, str], title: str = "", view: str = "") -> ResponseR
         taxonomies=taxonomies,
         models=_models(),
         words=words,
+        review_words=review_words,
         role=Role,
         counted=COUNTED,
         looked=LOOKED,

@@ -136,18 +136,6 @@ def failure(code: str) -> str:
     return words.get(code, code)
 
 
-def review_status(code: str) -> str:
-    """How far the review of a screening has come."""
-    words = {
-        "pending": _("To be reviewed"),
-        "draft": _("Review begun"),
-        "submitted": _("Reviewed"),
-        "disputed": _("Disputed"),
-        "discarded": _("Discarded"),
-    }
-    return words.get(code, code)
-
-
 def any_class(code: str, taxonomies: Mapping[str, Taxonomy]) -> str:
     """A class or a review's label, where it is not known which label set it is from."""
     words = {
