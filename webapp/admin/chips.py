@@ -73,6 +73,9 @@ def _value(name: str, value: str | float | date, taxonomies: Mapping[str, Taxono
     if name == "language":
         return LANGUAGES.get(value, value)
     say = {
-        "status": advice.status_word, "review": review_words.case_status, "gate": words.verdict, "channel": words.channel,
-    }.get(name)  # fmt: skip
+        "status": advice.status_word,
+        "review": review_words.case_status,
+        "gate": words.verdict,
+        "channel": words.channel,
+    }.get(name)
     return say(value) if say else value
