@@ -140,6 +140,28 @@ def summarise(protocol: Protocol, data: Path, out: Path, seeds: Sequence[int]) -
     }
 
 
+def with_earlier(found: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The result `found`, and those rows of an `earlier` one that it lacks, in the order of `ROWS`.
+
+    An earlier row is comparable where data, protocol (but for the teacher, which concerns one row) and every figure of
+    the baseline are the same; otherwise none is taken over.
+    """
+    if not found["rows"] or not earlier.get("rows"):
+        return dict(found)
+
+    def circumstances(result: Mapping[str, Any]) -> tuple[Any, ...]:
+        baseline = next((row for row in result["rows"] if row["name"] == BASELINE), {})
+        figures = {name: baseline.get(name) for name in (*METRICS, "seeds")}
+        return {**result["protocol"], "teacher": None}, result["data"], figures
+
+    if circumstances(found) != circumstances(earlier):
+        return dict(found)
+    rows = {row["name"]: row for row in (*earlier["rows"], *found["rows"])}
+    teacher = found["protocol"]["teacher"] or earlier["protocol"]["teacher"]
+    ordered = [rows[row.name] for row in ROWS if row.name in rows]
+    return {**found, "protocol": {**found["protocol"], "teacher": teacher}, "rows": ordered}
+
+
 def compared(own: Sequence[Mapping[str, Floats]], against: Sequence[Mapping[str, Floats]]) -> dict[str, Any]:
     """Value, difference and interval of each metric that all have, of `Judge.figures` paired by seed."""
     result: dict[str, Any] = {}

@@ -9,6 +9,7 @@ validation split is measured.
 """
 
 import argparse
+import json
 import logging
 import os
 import subprocess
@@ -20,7 +21,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks.ablation_figures import summarise  # noqa: E402
+from benchmarks.ablation_figures import summarise, with_earlier  # noqa: E402
 from benchmarks.ablation_rows import BASELINE, BY_NAME, ROWS, Protocol, Row  # noqa: E402
 from benchmarks.ablation_run import run_folder, run_one  # noqa: E402
 from ml.errors import MLError  # noqa: E402
@@ -53,6 +54,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--largest-class", type=int, default=usual.largest_class, help="its training images at most")
     parser.add_argument("--teacher", help="bundle for the row 'distillation', which is left out without it")
     parser.add_argument("--figures", action="store_true", help="train nothing; write the result of what is finished")
+    parser.add_argument("--earlier", type=Path, help="an ablations.json whose other rows are kept, if comparable")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     unknown = [name for name in options.rows.split(",") if name not in BY_NAME]
@@ -112,7 +114,10 @@ def main(arguments: list[str]) -> int:
             with ThreadPoolExecutor(options.jobs) as pool:
                 runs = [pool.submit(start, row, seed, arguments, options.out) for row, seed in wanted(options)]
             good = all([run.result() for run in runs])
-        write_json(options.out / RESULT, summarise(protocol, options.data, options.out, seeds(options)))
+        found = summarise(protocol, options.data, options.out, seeds(options))
+        if options.earlier:
+            found = with_earlier(found, json.loads(options.earlier.read_text(encoding="utf-8")))
+        write_json(options.out / RESULT, found)
     except MLError as error:
         print(error, file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.ablation_figures import halves, interval, summarise
+from benchmarks.ablation_figures import halves, interval, summarise, with_earlier
 from benchmarks.ablation_rows import BY_NAME, ROWS, Protocol
 from benchmarks.ablation_run import completed, run_one, subset
 from benchmarks.ablations import main, parse, wanted
@@ -48,6 +48,24 @@ def test_rows_and_those_that_need_no_training_are_summarised(summary: dict[str, 
             assert low <= high
             assert figure["counts"] == (low > 0 or high < 0)
     json.dumps(summary, allow_nan=False)
+
+
+def test_rows_of_an_earlier_result_are_kept_only_where_they_compare(summary: dict[str, Any]) -> None:
+    earlier = json.loads(json.dumps(summary))
+    earlier["rows"].append({**earlier["rows"][-1], "name": "mixup", "title": "Mixup (0.2)"})
+    earlier["protocol"]["teacher"] = "a-teacher"
+    both = with_earlier(summary, earlier)
+    assert [row["name"] for row in both["rows"]] == [*(row["name"] for row in summary["rows"]), "mixup"]
+    assert both["protocol"]["teacher"] == "a-teacher"
+    for spoil in (
+        lambda result: result["rows"][0]["macro_auroc"].update(value=0.5),
+        lambda result: result["protocol"].update(epochs=3),
+        lambda result: result["data"].update(train="another"),
+    ):
+        other = json.loads(json.dumps(earlier))
+        spoil(other)
+        assert with_earlier(summary, other) == summary
+    assert with_earlier(summary, {"rows": []}) == summary
 
 
 def test_finished_runs_are_not_made_again(out: Path, drawn_data: Path) -> None:
