@@ -150,8 +150,8 @@ def with_earlier(found: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[s
         return dict(found)
 
     def circumstances(result: Mapping[str, Any]) -> tuple[Any, ...]:
-        baseline = next((row for row in result["rows"] if row["name"] == BASELINE), {})
-        figures = {name: baseline.get(name) for name in (*METRICS, "seeds")}
+        baseline = [row for row in result["rows"] if row["name"] == BASELINE]
+        figures = [{name: row.get(name) for name in (*METRICS, "seeds")} for row in baseline]
         return {**result["protocol"], "teacher": None}, result["data"], figures
 
     if circumstances(found) != circumstances(earlier):

@@ -57,13 +57,11 @@ def test_rows_of_an_earlier_result_are_kept_only_where_they_compare(summary: dic
     both = with_earlier(summary, earlier)
     assert [row["name"] for row in both["rows"]] == [*(row["name"] for row in summary["rows"]), "mixup"]
     assert both["protocol"]["teacher"] == "a-teacher"
-    for spoil in (
-        lambda result: result["rows"][0]["macro_auroc"].update(value=0.5),
-        lambda result: result["protocol"].update(epochs=3),
-        lambda result: result["data"].update(train="another"),
+    for other in (
+        {**earlier, "rows": [{**earlier["rows"][0], "macro_auroc": {"value": 0.5}}, *earlier["rows"][1:]]},
+        {**earlier, "protocol": {**earlier["protocol"], "epochs": 3}},
+        {**earlier, "data": {"train": "another"}},
     ):
-        other = json.loads(json.dumps(earlier))
-        spoil(other)
         assert with_earlier(summary, other) == summary
     assert with_earlier(summary, {"rows": []}) == summary
 
