@@ -133,7 +133,9 @@ def _init_pages(app: Flask) -> None:
         languages=i18n.LANGUAGES,
         language=i18n.choose_language,
     )
-    app.jinja_env.filters.update(percent=i18n.percent, number=i18n.number, day=i18n.day, utc_time=i18n.utc_time)
+    app.jinja_env.filters.update(
+        percent=i18n.percent, number=i18n.number, fixed=i18n.fixed, day=i18n.day, utc_time=i18n.utc_time
+    )
 
     @app.template_global()
     def asset(name: str) -> str:

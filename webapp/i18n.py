@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import IO, Any
 
 import flask_babel
-from babel import Locale
+from babel import Locale, numbers
 from flask import has_request_context, request, session
 from flask_babel import format_date, format_datetime, format_decimal, format_percent
 from markupsafe import Markup
@@ -43,6 +43,12 @@ def percent(value: float) -> str:
 def number(value: float) -> str:
     """A measured number with up to three decimals."""
     return str(format_decimal(value, "#,##0.###"))
+
+
+def fixed(value: float, decimals: int = 3) -> str:
+    """A number with always so many decimals, for columns of figures that are compared."""
+    locale = flask_babel.get_locale() or Locale("en")
+    return str(numbers.format_decimal(value, f"#,##0.{'0' * decimals}", locale))
 
 
 def day(value: date) -> Markup:

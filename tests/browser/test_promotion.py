@@ -45,7 +45,7 @@ def test_refused_promoted_and_taken_back(open_page: Opener, app: Flask, admin: U
 
     page.get_by_role("link", name="weak").click()
     press(page, "Compare for promotion")
-    expect(page.locator(".notice")).to_contain_text("waits for `flask trainer`")
+    expect(page.locator(".notice")).to_contain_text("waits for “flask trainer”")
     for name in ("weak", "twin"):  # what the trainer does with the queue
         assert runner.invoke(args=["models", "check", name]).exit_code == 0
 

@@ -140,7 +140,7 @@ def test_without_numbers_a_comparison_is_queued_once(
     with app.app_context():
         (run,) = db.session.scalars(select(TrainingRun)).all()
         assert (run.kind, run.name, run.options) == ("promotion", "other@1", {"arguments": ["check", "other@1"]})
-    assert "waits for `flask trainer`" in admin.get("/admin/models/other/1").text
+    assert "waits for “flask trainer”" in admin.get("/admin/models/other/1").text
     nothing = act(admin, "/admin/models/other/1/rollback")
     assert nothing.status_code == 409
     assert "Nothing to take back" in nothing.text

@@ -10,10 +10,11 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from flask import Flask
 from flask.testing import FlaskClient
 
 from webapp.config import PROJECT_FOLDER
-from webapp.i18n import LANGUAGES
+from webapp.i18n import LANGUAGES, fixed
 
 FOLDER = PROJECT_FOLDER / "webapp" / "translations"
 KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
@@ -40,6 +41,12 @@ def test_template_holds_every_text_of_code_pages_and_label_sets(monkeypatch: pyt
     assert "Melanoma" in found
 
 
+def test_no_text_has_the_marks_of_a_manual() -> None:
+    """Pages show texts as they stand: what is `code` in a manual would be shown with its marks."""
+    with (FOLDER / "messages.pot").open("rb") as file:
+        assert not [message.id for message in read_po(file) if "`" in "".join(forms(message.id))]
+
+
 @translated
 def test_translation_is_complete(language: str) -> None:
     with (FOLDER / "messages.pot").open("rb") as file:
@@ -57,6 +64,12 @@ def test_translation_is_compiled(language: str) -> None:
     with (FOLDER / language / "LC_MESSAGES" / "messages.mo").open("rb") as file:
         compiled = {forms(message.id): forms(message.string) for message in read_mo(file) if message.id}
     assert compiled == {forms(message.id): forms(message.string) for message in catalogue(language) if message.id}
+
+
+def test_figures_have_the_decimal_mark_of_the_language(app: Flask) -> None:
+    assert fixed(0.9) == "0.900"
+    with app.test_request_context(headers={"Accept-Language": "de"}):
+        assert fixed(1234.5, 2) == "1.234,50"
 
 
 def test_pages_speak_german(client: FlaskClient) -> None:

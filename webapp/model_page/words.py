@@ -54,6 +54,16 @@ def card_sentence(sentence: str) -> str:
             "The weights take the terms of the data they were trained on. These are not recorded here: look them up "
             "before passing the weights on."
         ),
+        "The weights take the terms of the data they were trained on. HAM10000 (Tschandl, Rosendahl, Kittler 2018) is "
+        "CC BY-NC 4.0: attribution, no commercial use.": _(
+            "The weights take the terms of the data they were trained on. HAM10000 (Tschandl, Rosendahl, Kittler 2018) "
+            "is CC BY-NC 4.0: attribution, no commercial use."
+        ),
+        "The weights take the terms of the data they were trained on. The Monkeypox Skin Images Dataset (Bala, Hossain "
+        "and others 2023) is free for research: attribution, no commercial use.": _(
+            "The weights take the terms of the data they were trained on. The Monkeypox Skin Images Dataset (Bala, "
+            "Hossain and others 2023) is free for research: attribution, no commercial use."
+        ),
     }
     return known.get(sentence, sentence)
 

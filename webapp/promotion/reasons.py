@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from webapp.i18n import fixed
 from webapp.i18n import gettext as _
 
 
@@ -85,4 +86,4 @@ def figure_name(code: str) -> str:
 
 def points(share: float | None) -> str:
     """A share in hundredths with one decimal, such as 8.0."""
-    return "-" if share is None else f"{100 * share:.1f}"
+    return "-" if share is None else fixed(100 * share, 1)
