@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ml.data.drawn import draw_lesion, write_drawn_dataset
 from ml.data.prepare import prepare
 from ml.preliminary import FirstLook, load_first_look
 from tests.ml.tiny import train_rash
+from tests.promotion import recalibrated, train_weak, write_promotion_set
 from tests.times import Clock
 from webapp import clock, create_app
 from webapp.config import Config
@@ -61,6 +63,24 @@ def tiny_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 def rash_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A LeNet for the label set msid, trained on drawn pictures that stand for its four classes."""
     return train_rash(tmp_path_factory.mktemp("rash"))
+
+
+@pytest.fixture(scope="session")
+def weak_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model that is really worse than the tiny one: it misses most malignant lesions."""
+    return train_weak(drawn_data, tmp_path_factory.mktemp("weak"))
+
+
+@pytest.fixture(scope="session")
+def promotion_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared data with drawn lesions to judge models by, which none of them has met."""
+    return write_promotion_set(tmp_path_factory.mktemp("promotion"))
+
+
+@pytest.fixture(scope="session")
+def believable(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Entries of the tiny model's card that make its percentages believable."""
+    return recalibrated(tiny_bundle, tmp_path_factory.mktemp("calibration"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pyotp
 from playwright.sync_api import FilePayload, Page, ViewportSize
 
 Opener = Callable[..., Page]
@@ -21,6 +22,17 @@ def log_in(page: Page, password: str = PASSWORD) -> None:
     page.get_by_label("Name").fill("anna")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
+
+
+def give_code(page: Page, secret: str) -> None:
+    """Answer the question for the second factor."""
+    page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
+    page.get_by_role("button", name="Log in").click()
+
+
+def press(page: Page, name: str) -> None:
+    """Press the button that has this name, and no longer one."""
+    page.get_by_role("button", name=name, exact=True).click()
 
 
 def file(content: bytes, name: str = "lesion.jpg") -> FilePayload:
@@ -41,10 +53,11 @@ def real_photo(code: str) -> bytes | None:
     raise AssertionError(f"no photo of {code}")
 
 
-def screen(page: Page, *files: FilePayload) -> None:
-    """Choose photos, agree, send, and wait for the result page."""
+def screen(page: Page, *files: FilePayload, training: bool = False) -> None:
+    """Choose photos, agree, to training as well where it is so, send, and wait for the result page."""
     page.locator("input[name=photos]").set_input_files(list(files))
     page.locator("input[name=consent]").check()
+    page.locator("input[name=training]").set_checked(training)
     page.get_by_role("button", name="Screen the photos").click()
     page.wait_for_url("**/results/*")
 

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from sqlalchemy import update
 
 from ml.bundle import Bundle
-from tests.browser.pages import DESKTOP, PHONE, Opener, fits, log_in
-from tests.promotion import MARGIN, install, recalibrated, train_weak, write_promotion_set
+from tests.browser.pages import DESKTOP, PHONE, Opener, fits, log_in, press
+from tests.promotion import MARGIN, install
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.models.training_run import RunState, TrainingRun
@@ -18,22 +19,14 @@ from webapp.models.user import User
 
 
 @pytest.fixture
-def config(config: Config, tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> Config:
-    config = replace(
-        config,
-        model="good@1",
-        promotion_data=str(write_promotion_set(tmp_path / "promotion")),
-        promotion_margin=MARGIN,
-    )
-    entries = recalibrated(tiny_bundle, tmp_path)
-    install(tiny_bundle, config.models, "good", **entries)
-    install(tiny_bundle, config.models, "twin", **(entries | {"limits": ("The same network.",)}))
-    install(train_weak(drawn_data, tmp_path / "weak"), config.models, "weak")
+def config(
+    config: Config, tiny_bundle: Bundle, weak_bundle: Bundle, promotion_set: Path, believable: dict[str, Any]
+) -> Config:
+    config = replace(config, model="good@1", promotion_data=str(promotion_set), promotion_margin=MARGIN)
+    install(tiny_bundle, config.models, "good", **believable)
+    install(tiny_bundle, config.models, "twin", **(believable | {"limits": ("The same network.",)}))
+    install(weak_bundle, config.models, "weak")
     return config
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name).click()
 
 
 def test_refused_promoted_and_taken_back(open_page: Opener, app: Flask, admin: User) -> None:

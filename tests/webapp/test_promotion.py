@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from ml.bundle import LEARNT, WEIGHTS, Bundle
 from ml.provenance import learnt_from
-from tests.promotion import MARGIN, install, recalibrated, train_weak, write_promotion_set
+from tests.promotion import MARGIN, install
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.inference import get_models, get_screener
@@ -22,30 +22,14 @@ from webapp.models.promotion import Promotion, PromotionCheck
 from webapp.promotion.decisions import Refused, decide, make_pair
 
 
-@pytest.fixture(scope="session")
-def weak_bundle(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return train_weak(drawn_data, tmp_path_factory.mktemp("weak"))
-
-
-@pytest.fixture(scope="session")
-def promotion_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_promotion_set(tmp_path_factory.mktemp("promotion"))
-
-
-@pytest.fixture(scope="session")
-def entries(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What makes the tiny model's percentages believable."""
-    return recalibrated(tiny_bundle, tmp_path_factory.mktemp("calibration"))
-
-
 @pytest.fixture
 def config(
-    config: Config, tiny_bundle: Bundle, weak_bundle: Bundle, promotion_set: Path, entries: dict[str, Any]
+    config: Config, tiny_bundle: Bundle, weak_bundle: Bundle, promotion_set: Path, believable: dict[str, Any]
 ) -> Config:
     """The tiny model answers; installed beside it are the same once more, and the weak one."""
     config = replace(config, model="good@1", promotion_data=str(promotion_set), promotion_margin=MARGIN)
-    install(tiny_bundle, config.models, "good", **entries)
-    install(tiny_bundle, config.models, "twin", **(entries | {"limits": ("The same network.",)}))
+    install(tiny_bundle, config.models, "good", **believable)
+    install(tiny_bundle, config.models, "twin", **(believable | {"limits": ("The same network.",)}))
     install(weak_bundle, config.models, "weak")
     return config
 
@@ -125,11 +109,11 @@ def test_a_comparison_is_made_once(app: Flask, runner: FlaskCliRunner, config: C
 
 
 def test_broken_calibration_is_refused(
-    app: Flask, runner: FlaskCliRunner, config: Config, tiny_bundle: Bundle, entries: dict[str, Any]
+    app: Flask, runner: FlaskCliRunner, config: Config, tiny_bundle: Bundle, believable: dict[str, Any]
 ) -> None:
-    calibration = entries["calibration"]
+    calibration = believable["calibration"]
     broken = calibration | {"temperature": 8 * calibration["temperature"]}
-    install(tiny_bundle, config.models, "unsure", **(entries | {"calibration": broken}))
+    install(tiny_bundle, config.models, "unsure", **(believable | {"calibration": broken}))
     result = runner.invoke(args=["models", "promote", "unsure"])
     assert result.exit_code == 1
     assert "Its percentages cannot be believed" in result.output
