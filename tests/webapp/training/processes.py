@@ -7,23 +7,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 from flask import Flask
 
-from webapp.config import PROJECT_FOLDER
+from webapp.config import PROJECT_FOLDER, Config
 from webapp.models.training_run import TrainingRun
 from webapp.training import queue
 
 PATIENCE = 280.0
 
 
+def as_environment(config: Config) -> dict[str, str]:
+    """The settings that are not as they come, as another process is given them."""
+    given = {item.name: getattr(config, item.name) for item in fields(Config) if item.name != "testing"}
+    return {name.upper(): str(value) for name, value in given.items() if value != getattr(Config, name)}
+
+
 @contextmanager
 def trainer(app: Flask) -> Iterator[subprocess.Popen[str]]:
-    """`flask trainer` on the database and folders of an application; told to end, in the end."""
-    instance = str(app.config["LENS"].instance)
+    """`flask trainer` with the settings of an application; told to end, in the end."""
     # Not behind everything else: on a busy machine a test would wait for a run that never gets a turn.
-    environment = {**os.environ, "INSTANCE": instance, "OMP_NUM_THREADS": "1", "TRAINING_NICENESS": "0"}
+    environment = {**os.environ, **as_environment(app.config["LENS"]), "TRAINING_NICENESS": "0", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "wsgi", "trainer"],
         cwd=PROJECT_FOLDER,
