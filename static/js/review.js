@@ -47,4 +47,10 @@ form?.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => { sent = false; });
 
+// A key that goes to the next screening is soon pressed: a note that is not stored yet must not be lost by it.
+addEventListener("beforeunload", (event) => {
+  const stored = note?.value === note?.defaultValue && !document.querySelector("[data-fault]");
+  if (note?.value && !stored && !sent) event.preventDefault();
+});
+
 document.querySelector("[data-fault]")?.focus();
