@@ -12,7 +12,7 @@ install = $(python) -m pip install --disable-pip-version-check --no-input --requ
 new_enough = import sys; sys.exit(sys.version_info < (3, 11))
 complete = import importlib.util as u, sys; sys.exit(sys.version_info < (3, 11) or u.find_spec("pip") is None)
 
-.PHONY: help run test lint format environment tools venv docs pins audit sbom clean
+.PHONY: help run test lint format environment tools venv docs pins audit sbom screenshots clean
 
 help:
 	@echo "make run      install what is missing, migrate the database, serve on http://127.0.0.1:$(PORT)"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make format   let ruff format the code"
 	@echo "make docs     write the settings table and the model's figures into README.md and docs/"
+	@echo "make screenshots  take the pictures of README.md anew, of a demonstration made for them (needs chromium)"
 	@echo "make pins     pin requirements.txt and requirements-dev.txt anew"
 	@echo "make audit    look the pinned packages up among known faults (AUDIT_REQUIRED=1: fail where that cannot be done)"
 	@echo "make sbom     write all parts with versions and licences into sbom.cdx.json (CycloneDX)"
@@ -70,6 +71,9 @@ pins: tools
 
 audit: tools
 	@$(python) .ci/audit.py
+
+screenshots: tools
+	@$(python) docs/take_screenshots.py
 
 # The same packages give the same file: it holds no time and no random number.
 sbom: tools

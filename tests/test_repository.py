@@ -126,6 +126,14 @@ def test_code_files_are_short() -> None:
     assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
 
 
+def test_pictures_of_the_readme_are_small_and_all_shown() -> None:
+    shown = set(re.findall(r'src="(docs/screenshots/[^"]+)"', (PROJECT / "README.md").read_text(encoding="utf-8")))
+    kept = {path: path.stat().st_size for path in (PROJECT / "docs" / "screenshots").iterdir()}
+    assert {path.relative_to(PROJECT).as_posix() for path in kept} == shown
+    assert max(kept.values()) <= 150_000
+    assert sum(kept.values()) <= 900_000
+
+
 def test_nothing_in_the_repository_belongs_to_one_machine() -> None:
     found = []
     for path in tracked_files():

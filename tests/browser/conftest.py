@@ -1,33 +1,18 @@
 """A real browser and a real server for it."""
 
 import os
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
-from werkzeug.serving import make_server
 
-from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, Size
+from tests.browser.pages import ARGUMENTS, BROWSERS, DESKTOP, PASSWORD, PHONE, Opener, Size, find_browser, serving
 from webapp import clock
 from webapp.account.passwords import hash_password
 from webapp.database import write_transaction
 from webapp.models.user import Role, User
-
-# Where .ci/run looks too.
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Chromium, the system's own. Without one the tests are skipped, but fail where CI is true."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_browser()
     if path is None:
         missing = f"no browser found ({', '.join(BROWSERS)}): install one or name it in CHROMIUM"
         if os.environ.get("CI") == "true":
@@ -55,13 +40,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def server(app: Flask) -> Iterator[str]:
     """The application behind a real HTTP server; its address."""
-    http = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}"
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with serving(app) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
-"""What the browser tests do on a page."""
+"""What the browser tests, and docs/take_screenshots.py, do with a browser, a server for it, and a page."""
 
 import os
-from collections.abc import Callable
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyotp
+from flask import Flask
 from playwright.sync_api import FilePayload, Page, ViewportSize
+from werkzeug.serving import make_server
 
 Opener = Callable[..., Page]
 Size = ViewportSize
@@ -14,12 +19,42 @@ PHONE: Size = {"width": 390, "height": 844}
 DESKTOP: Size = {"width": 1280, "height": 900}
 NARROWEST: Size = {"width": 360, "height": 740}
 PASSWORD = "correct horse battery staple"
+# Where .ci/run looks too.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
-def log_in(page: Page, password: str = PASSWORD) -> None:
+def find_browser() -> str | None:
+    """The system's Chromium, or the one that CHROMIUM names; None where there is none."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """The application behind a real HTTP server; its address."""
+    http = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}"
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+def log_in(page: Page, password: str = PASSWORD, name: str = "anna") -> None:
     """Fill in the log-in form."""
     page.goto("/login")
-    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
 

@@ -17,6 +17,11 @@ def test_all_classes_and_two_models_stand_beside_each_other(open_page: Opener, a
     assert matrix.locator("tbody tr").count() == 7
     assert matrix.evaluate(SHOWS_ALL)
     page.goto("/admin/models")
+    page.get_by_role("link", name="tiny").click()
+    page.get_by_text("The numbers behind the curves").click()
+    assert page.locator(".numbers table").is_visible()
+    assert fits(page)
+    page.goto("/admin/models")
     for name in names[:2]:
         page.locator(".bundle", has=page.get_by_role("link", name=name)).locator("input[type=checkbox]").check()
     page.get_by_role("button", name="Compare the chosen ones").click()

@@ -5,11 +5,10 @@ import html
 import io
 import json
 import re
-import secrets
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.times import Clock
+from tests.webapp.figures import TODAY, ninety_days
 from tests.webapp.forms import PASSWORD
 from webapp.database import write_transaction
 from webapp.extensions import db
@@ -34,41 +34,11 @@ from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import Role, User
 from webapp.screening.lifecycle import erase
 
-TODAY = date(2026, 3, 1)
-
-
-def screening(moment: datetime, rng: np.random.Generator, *, refused: float = 0.1, dark: float = 0.0) -> dict[str, Any]:
-    """The columns of an answered screening that was finished at a moment."""
-    turned_away = bool(rng.random() < refused)
-    scores = {"brightness": float(rng.normal(150 - dark, 10)), "novelty": float(rng.uniform(10, 20))}
-    return {
-        "token_hash": secrets.token_hex(32),
-        "state": "done",
-        "channel": str(rng.choice(["web", "telegram"])),
-        "language": "en",
-        "created_at": moment,
-        "finished_at": moment,
-        "label_set": "ham10000",
-        "predicted": None if turned_away else str(rng.choice(["nv", "mel"], p=[0.8, 0.2])),
-        "status": "refused" if turned_away else str(rng.choice(["benign", "malignant"], p=[0.7, 0.3])),
-        "gate": {"verdict": "poor_quality" if turned_away else "usable", "scores": scores},
-        "model_name": "m",
-        "model_version": "1",
-        "seconds": {"decode": 0.1, "gate": 0.1, "network": float(rng.uniform(0.2, 0.6))},
-    }
-
 
 @pytest.fixture
 def screenings(app: Flask, clock: Clock) -> Iterator[list[dict[str, Any]]]:
-    """Twenty screenings on each of the ninety days until noon of 1 March 2026; the last week's photos are darker, and
-    more of them are refused."""
-    rng = np.random.default_rng(5)
-    found = []
-    for back in range(90):
-        drifted = 0 < back <= 7
-        for number in range(20):
-            moment = datetime(2026, 3, 1, 1, tzinfo=UTC) - timedelta(days=back) + timedelta(minutes=number)
-            found.append(screening(moment, rng, refused=0.7 if drifted else 0.1, dark=20 if drifted else 0))
+    """Ninety days until noon of 1 March 2026, with a change in the last week."""
+    found = ninety_days(np.random.default_rng(5))
     with app.app_context():
         with write_transaction() as session:
             session.execute(ScreeningRow.__table__.insert(), found)  # type: ignore[attr-defined]

@@ -43,9 +43,9 @@ ACCOUNTS = {
     "demo-viewer": Role.VIEWER,
 }
 VIEWS = (
-    ("Disputed", Filters(review="disputed"), NEWEST),
+    ("Telegram, not answered", Filters(status="refused", channel="telegram"), NEWEST),
     ("Malignant, not yet reviewed", Filters(status="malignant", review="pending"), SORTS["risk"]),
-    ("Refused photos", Filters(status="refused"), NEWEST),
+    ("Reviewed as melanoma", Filters(reviewed="mel"), NEWEST),
 )
 """Saved views, shown to everybody."""
 WORKERS = 2
