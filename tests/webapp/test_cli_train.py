@@ -1,6 +1,10 @@
 """`flask train`: one command from prepared data to a bundle, and clear sentences when that is not possible."""
 
+import os
+import platform
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from PIL import Image
 
 from ml.bundle import load_bundle
 from ml.screening import USABLE
+from webapp.training.allocator import TUNABLES, VARIABLE
 
 TINY = "--arch lenet --weights none --epochs 2 --head-epochs 0 --batch-size 8 --workers 0 --threads 1"
 
@@ -16,7 +21,24 @@ TINY = "--arch lenet --weights none --epochs 2 --head-epochs 0 --batch-size 8 --
 @pytest.fixture(autouse=True)
 def no_second_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command starts itself anew with its allocator tuned, unless that is set; here it must not."""
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072")
+    monkeypatch.setenv(VARIABLE, "glibc.malloc.top_pad=131072")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_it_starts_once_more_with_its_allocator_set_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, list[str], dict[str, str]]] = []
+
+    def execve(program: str, arguments: list[str], environment: dict[str, str]) -> NoReturn:
+        started.append((program, arguments, environment))
+        raise SystemExit(0)
+
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(sys, "orig_argv", ["flask", "train", "--data", "nowhere"])
+    assert app.test_cli_runner().invoke(args=["train", "--data", "nowhere"]).exit_code == 0
+    ((program, arguments, environment),) = started
+    assert (program, arguments) == (sys.executable, [sys.executable, "train", "--data", "nowhere"])
+    assert environment == {**os.environ, VARIABLE: TUNABLES}
 
 
 def test_a_run_ends_in_a_bundle_with_history_and_curves(app: Flask, drawn_data: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import platform
 import re
 import shutil
 import sys
@@ -27,16 +26,10 @@ from webapp.cli.reviewed import export_reviewed
 from webapp.promotion.decisions import promotion_folder
 from webapp.reviews.copies import FOLDER
 from webapp.reviews.training_set import CARD, Wanted
+from webapp.training.allocator import tuned
 
 if TYPE_CHECKING:
     from ml.training.config import TrainingConfig
-
-# Training allocates and frees the same large tensors at every step. Kept on the heap, in huge pages, they need not be
-# asked of the kernel and zeroed each time; that halves the time of a step on a CPU.
-MALLOC_TUNABLES = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
-    "glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456"
-)
 
 
 def checked_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
@@ -232,8 +225,8 @@ def _config(options: dict[str, Any]) -> "TrainingConfig":
 
 def _tune_allocator() -> None:
     """Start this command once more with the allocator set up for training; it reads its settings at start only."""
-    if platform.libc_ver()[0] == "glibc" and "GLIBC_TUNABLES" not in os.environ:
-        environment = {**os.environ, "GLIBC_TUNABLES": MALLOC_TUNABLES}
+    environment = tuned()
+    if environment is not None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
 
 

@@ -18,7 +18,7 @@ def main() -> None:
     """Run the command line, watched."""
     niceness = int(sys.argv.pop(1))
     with suppress(OSError, AttributeError):  # a system that knows no priorities
-        # No more than that where this command starts itself once more, as training does.
+        # No more than that where the trainer itself was started at a low priority.
         os.nice(max(0, niceness - os.nice(0)))
     threading.Thread(target=_end_with_the_trainer, daemon=True).start()
     flask_command()

@@ -23,6 +23,7 @@ from ml.run_folder import (
 )
 from webapp.config import PROJECT_FOLDER, Config
 from webapp.models.training_run import Kind, RunState, TrainingRun
+from webapp.training.allocator import tuned
 from webapp.training.commands import arguments_of, run_folder
 
 log = logging.getLogger("lesion_lens.trainer")
@@ -170,7 +171,9 @@ class Work:
 
 
 def _environment(run: TrainingRun, config: Config) -> dict[str, str]:
-    """The trainer's own environment, with the threads of numerical libraries bounded."""
+    """The trainer's own environment, with the threads of numerical libraries bounded, and for training the allocator
+    set up: the command would start itself a second time for that."""
     threads = str(run.options.get("threads") or 1)
     bounded = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-    return {**os.environ, **bounded, "INSTANCE": str(config.instance.resolve())}
+    own = (tuned() if run.kind == Kind.TRAIN else None) or os.environ
+    return {**own, **bounded, "INSTANCE": str(config.instance.resolve())}
