@@ -3,6 +3,7 @@
 
 SHELL = /bin/sh
 PORT ?= 8000
+JOBS ?= 2
 export PORT
 
 python = .venv/bin/python
@@ -17,7 +18,8 @@ complete = import importlib.util as u, sys; sys.exit(sys.version_info < (3, 11) 
 help:
 	@echo "make run      install what is missing, migrate the database, serve on http://127.0.0.1:$(PORT)"
 	@echo "              (another port: make run PORT=8001, another interpreter: make run PYTHON=/path/to/python3.12)"
-	@echo "make test     the whole test suite (part of it: make test ARGS='tests/ml -k split')"
+	@echo "make test     the whole test suite (part of it: make test ARGS='tests/ml -k split';"
+	@echo "              JOBS=4: four processes instead of two, JOBS=0: in one, for debugging)"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make format   let ruff format the code"
 	@echo "make docs     write the settings table and the model's figures into README.md and docs/"
@@ -37,8 +39,9 @@ run: environment
 	@echo
 	@exec $(python) deploy/serve.py
 
+# Two processes take test files in turn, one core each: with as many threads as cores in each of them all would wait for each other.
 test: tools
-	@$(python) -m pytest $(ARGS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(python) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: tools
 	@$(python) -m ruff check .
