@@ -90,7 +90,7 @@ def test_demo_fills_and_removes(app: Flask, client: FlaskClient) -> None:
 
     again = app.test_cli_runner().invoke(args=["demo"])
     assert again.exit_code == 1
-    assert "INSTANCE=demo" in again.output
+    assert "INSTANCE=instance/demo" in again.output
     assert BANNER in client.get("/").text
     login = {"csrf_token": form_token(client, "/login"), "name": "demo-viewer", "password": passwords["demo-viewer"]}
     assert client.post("/login", data=login).status_code == 303

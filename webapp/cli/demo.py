@@ -13,7 +13,7 @@ from webapp.extensions import db
 
 HOW_TO_GET_ONE = (
     "There are accounts or screenings in this database, and demonstration data must not be mixed with them. Use a "
-    "folder of its own: INSTANCE=demo flask demo, and then INSTANCE=demo make run."
+    "folder of its own: INSTANCE=instance/demo flask demo, and then INSTANCE=instance/demo make run."
 )
 
 
