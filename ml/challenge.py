@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ml.screen import Screener
 from ml.similar import CaseIndex
 
 Told = Callable[[int, int], None]
+RESAMPLES = 2000
 
 
 def challenge(
@@ -27,7 +29,7 @@ def challenge(
     margin: float,
     *,
     told: Told = lambda done, of: None,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Let both models answer the promotion split of the prepared data in `folder`; whether the challenger may answer
     in the champion's place, and every number that says so, as plain JSON types (`ml.promotion.Verdict` and more).
@@ -36,10 +38,55 @@ def challenge(
     compared (other classes, or images that one has learnt from) are refused without an answer: then there is no
     `figures`. Raises DatasetError where there is no such split or it cannot be read.
     """
+    dataset = _promotion_set(folder)
+    of = 2 * len(dataset.split(PROMOTION))
+
+    def answers() -> list[Predictions]:
+        first = _answers(champion, dataset, lambda done: told(done, of))
+        return [first, _answers(challenger, dataset, lambda done: told(of // 2 + done, of))]
+
+    return _decided(champion, challenger, dataset, margin, answers, resamples)
+
+
+def challenge_both_ways(
+    champion: Bundle, challenger: Bundle, folder: Path, margin: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `challenge` says of the challenger, and of the champion in the challenger's place; both answer only once."""
+    dataset = _promotion_set(folder)
+
+    @cache
+    def answers() -> list[Predictions]:
+        return [_answers(bundle, dataset, lambda done: None) for bundle in (champion, challenger)]
+
+    return (
+        _decided(champion, challenger, dataset, margin, answers),
+        _decided(challenger, champion, dataset, margin, lambda: answers()[::-1]),
+    )
+
+
+def _promotion_set(folder: Path) -> Dataset:
     dataset = load_dataset(folder)
-    records = dataset.split(PROMOTION)
-    if not records:
+    if not dataset.split(PROMOTION):
         raise DatasetError(f"{folder} has no promotion split; 'flask data promotion-set' gives it one.")
+    return dataset
+
+
+def _answers(bundle: Bundle, dataset: Dataset, told: Callable[[int], None]) -> Predictions:
+    return predict_records(
+        Screener(bundle), dataset.folder, dataset.split(PROMOTION), batch_size=BATCH_SIZE, progress=False, told=told
+    )
+
+
+def _decided(
+    champion: Bundle,
+    challenger: Bundle,
+    dataset: Dataset,
+    margin: float,
+    answers: Callable[[], list[Predictions]],
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """See `challenge`; `answers` gives those of both, and is not called where they cannot be compared."""
+    records = dataset.split(PROMOTION)
     common: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "champion": describe_bundle(champion),
@@ -52,20 +99,9 @@ def challenge(
     reasons, notes = _incomparable(champion, challenger, dataset, records)
     if reasons:
         return common | {"passes": False, "reasons": reasons, "notes": notes}
-    answers = []
-    for place, bundle in enumerate((champion, challenger)):
-        answers.append(
-            predict_records(
-                Screener(bundle),
-                dataset.folder,
-                records,
-                batch_size=BATCH_SIZE,
-                progress=False,
-                told=lambda done, place=place: told(done + place * len(records), 2 * len(records)),  # type: ignore[misc]
-            )
-        )
-    verdict = compare(answers[0], answers[1], margin, resamples=resamples)
-    return asdict(verdict) | common | {"notes": notes, "answers": [_summary(one) for one in answers]}
+    before, after = answers()
+    verdict = compare(before, after, margin, resamples=resamples)
+    return asdict(verdict) | common | {"notes": notes, "answers": [_summary(one) for one in (before, after)]}
 
 
 def _incomparable(

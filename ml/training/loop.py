@@ -22,7 +22,7 @@ from ml.networks import Network
 from ml.run_folder import Watch
 from ml.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from ml.training.config import TrainingConfig
-from ml.training.history import Row, write_history
+from ml.training.history import Row, draw_curves, write_history
 from ml.training.mixing import mixed
 from ml.training.normaliser import Normaliser
 from ml.training.optimisation import Schedule, WeightAverage, make_optimiser
@@ -69,6 +69,10 @@ class Run:
     """Seconds after which the run stops at the end of an epoch, to be resumed later."""
 
 
+CURVES_SECONDS = 10
+"""The curves of a run are drawn at its end, and so often at most before: epochs of a tiny model are sooner done."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The best weights, where the run stands, why it stopped early if its loss was no longer finite, and whether
@@ -83,6 +87,7 @@ class Outcome:
 def run_epochs(run: Run, resume: bool) -> Outcome:
     """Train until the last epoch, early stopping, the time limit, a loss that is not finite, or being asked to stop."""
     config, started = run.config, time.monotonic()
+    drawn = started
     weights = balancing_weights(run.training.labels, run.classes) if config.balanced_sampling else None
     sampler = EpochSampler(len(run.training), config.seed, weights)
     loader = training_loader(run.training, sampler, config.batch_size, run.workers)
@@ -131,6 +136,9 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
         )
         save_checkpoint(run.folder, config, run.network, average, optimiser, schedule, progress, best, rows)
         write_history(run.folder, rows)
+        if time.monotonic() - drawn > CURVES_SECONDS:
+            draw_curves(run.folder, rows)
+            drawn = time.monotonic()
         log.info(
             "epoch %d/%d  loss %.4f  validation loss %.4f  accuracy %.4f  balanced accuracy %.4f  macro AUROC %.4f  "
             "best %.4f (epoch %d)  %.0f s",
@@ -140,6 +148,8 @@ def run_epochs(run: Run, resume: bool) -> Outcome:
         if time.monotonic() - started > run.stop_after:
             log.info("The time limit is reached after epoch %d; --resume goes on from here.", progress.epoch)
             break
+    if rows:
+        draw_curves(run.folder, rows)
     return Outcome(best, progress, failure, stopped)
 
 

@@ -20,6 +20,7 @@ from ml.architectures import build_model
 from ml.bundle import WEIGHTS, Bundle, load_bundle
 from ml.errors import TrainingError
 from ml.predict import Classifier
+from ml.training import loop
 from ml.training.config import TrainingConfig
 from ml.training.optimisation import (
     Schedule,
@@ -78,6 +79,18 @@ def test_stopping_early_leaves_a_usable_bundle_to_go_on_from(drawn_data: Path, t
     assert second.card.training["progress"]["epoch"] == 5
     with pytest.raises(TrainingError, match="other settings \\(seed\\)"):
         run(replace(TINY, seed=1), drawn_data, tmp_path, "3", resume=True)
+
+
+def test_curves_are_drawn_at_the_end_and_not_for_each_quick_epoch(
+    drawn_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(loop, "draw_curves", lambda folder, rows: drawn.append(len(rows)))
+    run(TINY, drawn_data, tmp_path)
+    assert drawn == [5]
+    monkeypatch.setattr(loop, "CURVES_SECONDS", 0)
+    run(replace(TINY, epochs=2), drawn_data, tmp_path, "2")
+    assert drawn == [5, 1, 2, 2]
 
 
 def test_a_bundle_can_be_served_at_another_size_than_it_was_trained_at(drawn_data: Path, tmp_path: Path) -> None:

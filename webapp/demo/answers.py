@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ml.bundle import Card, load_bundle
 from ml.calibration import named_class
 from ml.images import encode_jpeg
+from ml.labels import Taxonomy
 from ml.screen import Screener
 from ml.screening import USABLE, Evidence, Screening, beside, decide_status
 from webapp.demo.pictures import Picture
@@ -39,25 +42,39 @@ def keep_pictures(pictures: Iterable[Picture], store: PhotoStore) -> list[tuple[
     return found
 
 
-def answer_pictures(screener: Screener, kept: Sequence[tuple[Picture, str, str]]) -> list[Answered]:
-    """Let a model answer all pictures."""
+@dataclass(frozen=True)
+class Model:
+    """A model's card and label set, with its own answers to all pictures."""
+
+    card: Card
+    taxonomy: Taxonomy
+    answered: Sequence[Answered]
+
+
+def answer_pictures(folder: Path, kept: Sequence[tuple[Picture, str, str]]) -> Model:
+    """Let the model in a folder answer all pictures. Loads what networks need: done by a worker that has it already."""
+    screener = Screener(load_bundle(folder))
     found = []
     for picture, name, sha256 in kept:
         whole, _each, evidence = screener.screen([picture.pixels])
         found.append(Answered(picture, name, sha256, beside(whole, picture.looked), evidence[0]))
-    return found
+    return Model(screener.card, screener.classifier.taxonomy, found)
 
 
-def vary(given: Answered, screener: Screener, rng: np.random.Generator) -> Screening:
+def vary(given: Answered, model: Model, rng: np.random.Generator) -> Screening:
     """An answer that might have been given to a similar picture: invented, by the same rules from probability to class
     and status."""
     answer = given.answer
-    scores = {name: float(value * rng.normal(1, 0.03)) for name, value in answer.gate.scores.items()}
+    # How large the picture is can be seen in it.
+    scores = {
+        name: value if name == "short_side" else float(value * rng.normal(1, 0.03))
+        for name, value in answer.gate.scores.items()
+    }
     gate = replace(answer.gate, scores={name: round(value, 4) for name, value in scores.items()})
     seconds = {name: round(float(value * rng.lognormal(0, 0.25)), 4) for name, value in answer.seconds.items()}
     if answer.probabilities is None or gate.verdict != USABLE:
         return replace(answer, gate=gate, seconds=seconds)
-    card, taxonomy = screener.card, screener.classifier.taxonomy
+    card, taxonomy = model.card, model.taxonomy
     logs = np.log(np.maximum([answer.probabilities[code] for code in taxonomy.codes], 1e-4))
     shifted = np.exp(logs + rng.normal(0, WANDER, len(logs)))
     shares = shifted / shifted.sum()

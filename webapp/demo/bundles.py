@@ -55,8 +55,8 @@ def train_bundle(recipe: Recipe, models: Path) -> Trained:
 
 @dataclass(frozen=True)
 class Compared:
-    """What `ml.challenge.challenge` says of the challenger in the champion's place, and of the champion in the
-    challenger's; and a digest of the pictures' manifest."""
+    """What `ml.challenge` says of the challenger in the champion's place, and of the champion in the challenger's; and
+    a digest of the pictures' manifest."""
 
     forward: dict[str, Any]
     back: dict[str, Any]
@@ -66,7 +66,7 @@ class Compared:
 def compare_bundles(champion: Path, challenger: Path, per_class: int) -> Compared:
     """Compare the two on drawn lesions, `per_class` of each class."""
     from ml.bundle import load_bundle
-    from ml.challenge import challenge
+    from ml.challenge import challenge_both_ways
     from ml.data.promotion_set import add_promotion_set
     from ml.data.sources import SourceFolder
     from webapp.promotion.decisions import MANIFEST, digest
@@ -76,8 +76,4 @@ def compare_bundles(champion: Path, challenger: Path, per_class: int) -> Compare
         source = write_drawn_dataset(Path(scratch) / "source", per_class, seed=COMPARED_SEED, size=(120, 160))
         folder = Path(scratch) / "set"
         add_promotion_set(folder, SourceFolder(source, LABEL_SET), label_set=LABEL_SET)
-        return Compared(
-            challenge(before, after, folder, WIDE_MARGIN),
-            challenge(after, before, folder, WIDE_MARGIN),
-            digest(folder / MANIFEST),
-        )
+        return Compared(*challenge_both_ways(before, after, folder, WIDE_MARGIN), digest(folder / MANIFEST))

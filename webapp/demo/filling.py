@@ -1,18 +1,18 @@
 """Filling an empty database with the demonstration."""
 
 import secrets
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 
 import numpy as np
 from flask import current_app
 from sqlalchemy import select
 
-from ml.bundle import load_bundle
 from ml.preliminary import find_first_look
-from ml.screen import Screener
 from ml.screening import Screening
 from webapp import audit, clock
 from webapp.account.passwords import hash_password
@@ -22,7 +22,7 @@ from webapp.demo.answers import answer_pictures, keep_pictures
 from webapp.demo.bundles import LABEL_SET, compare_bundles, train_bundle
 from webapp.demo.deciding import checks, decisions, keep_curves, training_runs
 from webapp.demo.entries import INVENTED, enter
-from webapp.demo.history import Model, make_rows
+from webapp.demo.history import make_rows
 from webapp.demo.pictures import draw_pictures
 from webapp.demo.reviewing import review_all
 from webapp.demo.sizes import FULL, Size
@@ -71,17 +71,19 @@ def fill(tell: Callable[[str], None], size: Size = FULL) -> dict[str, str]:
     config = _config()
     store, rng, now = get_photos(), np.random.default_rng(SEED), clock.now()
     tell("Training two tiny models and drawing pictures ...")
-    # Started anew rather than forked: this process may hold threads and locks.
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(WORKERS, mp_context=_fresh_processes())
+    try:
         training = [pool.submit(train_bundle, recipe, config.models) for recipe in size.recipes]
         drawing = draw_pictures(pool, size, find_first_look(LABEL_SET, config.models))
         trained = [one.result() for one in training]
         comparing = pool.submit(compare_bundles, trained[0].folder, trained[1].folder, size.compared)
         kept = keep_pictures(drawing, store)
         tell(f"Answering {len(kept)} pictures with both, and comparing them ...")
-        screeners = [Screener(load_bundle(one.folder)) for one in trained]
-        champion, challenger = [Model(screener, answer_pictures(screener, kept)) for screener in screeners]
+        answering = [pool.submit(answer_pictures, one.folder, kept) for one in trained]
+        champion, challenger = [one.result() for one in answering]
         compared = comparing.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     tell("Writing some months of history ...")
     made = make_rows(champion, challenger, size.lesions, now, store, rng)
     passwords = {name: secrets.token_urlsafe(12) for name in ACCOUNTS}
@@ -113,6 +115,19 @@ def fill(tell: Callable[[str], None], size: Size = FULL) -> dict[str, str]:
         audit.record("demo.fill", "demo", screenings=len(made), accounts=len(users))
     keep_curves(runs, trained, config)
     return passwords
+
+
+def _fresh_processes() -> BaseContext:
+    """Processes that are not forked from this one, which may hold threads and locks.
+
+    On Linux they are forked from one that has loaded the numerical libraries once for all; elsewhere a library may not
+    bear that.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["ml.train"])
+    return context
 
 
 def _shadow_answer(row: ScreeningRow, answer: Screening) -> SecondAnswer:

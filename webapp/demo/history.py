@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from ml.screen import Screener
 from ml.screening import Screening
-from webapp.demo.answers import Answered, photo_row, vary
+from webapp.demo.answers import Answered, Model, photo_row, vary
 from webapp.models.screening import ScreeningRow, State, token_hash
 from webapp.photos import PhotoStore
 from webapp.screening.lifecycle import ERASED
@@ -28,14 +27,6 @@ UNFIT_WEIGHT = 0.15
 """How often a lesion is sent that the model refuses, or another thing that it answers, against those that it judges
 right."""
 ERASED_SHARE, FAILED_SHARE = 0.03, 0.005
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model with its own answers to all pictures."""
-
-    screener: Screener
-    answered: Sequence[Answered]
 
 
 @dataclass(frozen=True)
@@ -71,10 +62,10 @@ def make_rows(
         weak = back < DIM_DAYS
         code = str(rng.choice(codes, p=counts / counts.sum())) if rng.random() > (0.10 if weak else 0.05) else ""
         given = _choose(model.answered, code, dim=weak and rng.random() < 0.6, rng=rng)
-        key = (model.screener.card.name, given.name)
+        key = (model.card.name, given.name)
         invented = key in shown  # a picture that is shown again
         seed = int(rng.integers(2**32))
-        answer = vary(given, model.screener, np.random.default_rng(seed)) if invented else given.answer
+        answer = vary(given, model, np.random.default_rng(seed)) if invented else given.answer
         row = _row(given, answer, moment, store, rng, invented=invented)
         if row.deleted_at is None and row.status:
             shown.add(key)
@@ -82,7 +73,7 @@ def make_rows(
         if SWITCHED_DAYS <= back < SHADOW_DAYS and row.deleted_at is None and row.status:
             other = next(one for one in challenger.answered if one.name == given.name)
             # Varied as the answer is, so that two invented ones differ only as far as the two models do.
-            beside = vary(other, challenger.screener, np.random.default_rng(seed)) if invented else other.answer
+            beside = vary(other, challenger, np.random.default_rng(seed)) if invented else other.answer
         found.append(Made(row, code, invented, beside))
     return found
 
