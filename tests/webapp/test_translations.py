@@ -66,6 +66,16 @@ def test_translation_is_compiled(language: str) -> None:
     assert compiled == {forms(message.id): forms(message.string) for message in catalogue(language) if message.id}
 
 
+def test_a_german_screening_is_never_an_examination() -> None:
+    """„Untersuchung“ is a doctor's; that of a program is a „Prüfung“, that of a reviewer a „Begutachtung“."""
+    for message in catalogue("de"):
+        said, text = " ".join(forms(message.id)), " ".join(forms(message.string))
+        if "Untersuchung" in text:
+            assert "examin" in said or "looked at" in said, said
+        if "eview" in said:
+            assert "Prüfende" not in text, said
+
+
 def test_figures_have_the_decimal_mark_of_the_language(app: Flask) -> None:
     assert fixed(0.9) == "0.900"
     with app.test_request_context(headers={"Accept-Language": "de"}):
