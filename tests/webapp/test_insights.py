@@ -16,6 +16,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from sqlalchemy.event import listen
 
 from tests.times import Clock
 from tests.webapp.figures import TODAY, ninety_days
@@ -26,8 +27,10 @@ from webapp.insights import bins
 from webapp.insights.alerts import alerts_of, recent_alerts
 from webapp.insights.counting import count_missing, uncounted
 from webapp.insights.figures import read_figures
+from webapp.insights.reviewed import read_cases
 from webapp.insights.sections import controlled_sections
 from webapp.insights.selection import Selection
+from webapp.insights.shadow_panels import read_beside
 from webapp.models.daily import DailyFigures
 from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
@@ -171,6 +174,24 @@ def test_page_has_valid_charts_with_their_tables(viewer: FlaskClient) -> None:
         assert content.count("<tr>") == 1 + (10 if key.startswith("drift-") else 90)
     assert " style=" not in response.text
     assert "<script" not in response.text
+
+
+def test_the_page_reads_no_more_of_reviews_and_shadows_than_it_shows(viewer: FlaskClient, app: Flask) -> None:
+    """Whatever the page asks for goes by an index, in its order: none of it grows with the whole history."""
+    asked: list[tuple[str, Any]] = []
+    with app.test_request_context():
+        selection = Selection(TODAY - timedelta(days=89), TODAY, label_set="ham10000")
+        listen(db.engine, "before_cursor_execute", lambda _c, _r, said, given, _x, _m: asked.append((said, given)))
+        read_cases(selection)
+        read_beside(selection)
+        plans = [
+            [row[3] for row in db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given)]
+            for said, given in asked.copy() if said.startswith("SELECT")
+        ]  # fmt: skip
+    assert len(plans) == 3
+    for step in (step for plan in plans for step in plan):
+        assert not re.match("SCAN (?!anon)|USE TEMP B-TREE FOR ORDER", step), plans
+    assert any("ix_second_answers_time (purpose=? AND created_at>?)" in step for step in plans[2])
 
 
 def test_table_as_csv_is_the_table_of_the_page(viewer: FlaskClient) -> None:

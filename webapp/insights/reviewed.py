@@ -65,12 +65,23 @@ class Share:
 def read_cases(selection: Selection) -> tuple[list[Case], bool]:
     """The reviewed cases of a selection, oldest first, and whether these are all: at most `MOST_CASES`, the newest."""
     conditions = conditions_of(selection)
-    reviews = db.session.execute(
-        select(Review.screening_id, Review.blind)
-        .join(ScreeningRow, ScreeningRow.id == Review.screening_id)
-        .where(*conditions, REVIEWED, Review.status == ReviewStatus.SUBMITTED)
+    newest = (
+        select(ScreeningRow.id)
+        .where(*conditions, REVIEWED)
+        .order_by(ScreeningRow.finished_at.desc())
+        .limit(MOST_CASES)
+        .subquery()
     )
-    seen = {row.screening_id for row in reviews if not row.blind}
+    # Only the reviews of the cases that are read, found by their screenings: there may be very many more.
+    seen = set(
+        db.session.scalars(
+            select(Review.screening_id).where(
+                Review.screening_id.in_(select(newest.c.id)),
+                Review.status == ReviewStatus.SUBMITTED,
+                Review.blind.is_(False),
+            )
+        )
+    )
     query = (
         select(
             ScreeningRow.id,

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from webapp.extensions import db
 from webapp.i18n import gettext as _
+from webapp.insights.counting import midnight
 from webapp.insights.figures import Figures
 from webapp.insights.panels import Panel, Section, share_panel
 from webapp.insights.reviewed import Share, conditions_of
@@ -72,8 +73,13 @@ def read_beside(selection: Selection) -> dict[str, list[Beside]]:
             SecondAnswer.answer["predicted"].as_string().label("other_class"),
         )
         .join(ScreeningRow, ScreeningRow.id == SecondAnswer.screening_id)
-        .where(SecondAnswer.purpose == PURPOSE, *conditions_of(selection))
-        .order_by(SecondAnswer.id.desc())
+        .where(
+            SecondAnswer.purpose == PURPOSE,
+            # No model answers in the shadow before the answer itself is given: none from before need be looked at.
+            SecondAnswer.created_at >= midnight(selection.first),
+            *conditions_of(selection),
+        )
+        .order_by(SecondAnswer.created_at.desc())
         .limit(MOST_ANSWERS)
     )
     found: defaultdict[str, list[Beside]] = defaultdict(list)

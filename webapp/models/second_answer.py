@@ -21,6 +21,7 @@ class SecondAnswer(Base):
         CheckConstraint("purpose IN ('rescore', 'shadow')", name="purpose"),
         Index("ix_second_answers_screening", "screening_id", "id"),
         Index("ix_second_answers_model", "purpose", "model_name", "model_version", "id"),
+        Index("ix_second_answers_time", "purpose", "created_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
