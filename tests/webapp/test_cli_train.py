@@ -25,7 +25,9 @@ def no_second_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-def test_it_starts_once_more_with_its_allocator_set_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_starts_once_more_with_its_allocator_set_up(
+    app: Flask, drawn_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[tuple[str, list[str], dict[str, str]]] = []
 
     def execve(program: str, arguments: list[str], environment: dict[str, str]) -> NoReturn:
@@ -34,10 +36,13 @@ def test_it_starts_once_more_with_its_allocator_set_up(app: Flask, monkeypatch: 
 
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setattr(os, "execve", execve)
-    monkeypatch.setattr(sys, "orig_argv", ["flask", "train", "--data", "nowhere"])
-    assert app.test_cli_runner().invoke(args=["train", "--data", "nowhere"]).exit_code == 0
+    command = ["train", "--data", str(drawn_data)]
+    monkeypatch.setattr(sys, "orig_argv", ["flask", *command])
+    wrong = app.test_cli_runner().invoke(args=["train", "--data", "nowhere"])
+    assert "not a prepared dataset" in wrong.output, "what is wrong with the data is said before"
+    assert app.test_cli_runner().invoke(args=command).exit_code == 0
     ((program, arguments, environment),) = started
-    assert (program, arguments) == (sys.executable, [sys.executable, "train", "--data", "nowhere"])
+    assert (program, arguments) == (sys.executable, [sys.executable, *command])
     assert environment == {**os.environ, VARIABLE: TUNABLES}
 
 

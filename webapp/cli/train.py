@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 
 from ml.architectures import DEFAULT_ARCHITECTURE, architecture_names, find_architecture
 from ml.bundle import find_bundle
+from ml.data.manifest import load_manifest
 from ml.errors import MLError
 from ml.labels import STAGES
 from ml.severity_grades import DISEASES, LABEL_SET, STAGE, bundle_name
@@ -157,6 +158,10 @@ def train_command(
         options["label_set"] = LABEL_SET
         name = name or bundle_name(options["disease"])
     options["label_set"] = known_label_set(options["label_set"])
+    try:
+        load_manifest(data)  # before all that takes seconds to begin
+    except MLError as error:
+        raise click.ClickException(str(error)) from error
     _tune_allocator()
     from ml.train import new_version, train
     from ml.train_folds import chosen_folds, train_folds
