@@ -108,6 +108,7 @@ def test_from_photos_to_a_new_model_and_back(
     start_training(page)
     with trainer(app):
         expect(page.locator("[data-run-state=done]")).to_be_visible(timeout=MINUTES)
+        assert page.locator("polyline").count() == 5
         model = page.locator("#live code").first.inner_text()
         learnt = load_bundle(find_bundle(model, config.models)).card.data["reviewed"]
         assert learnt["images"] == 2, "of three that were reviewed one must not be learnt from"

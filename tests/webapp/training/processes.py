@@ -27,9 +27,13 @@ def as_environment(config: Config) -> dict[str, str]:
 
 @contextmanager
 def trainer(app: Flask) -> Iterator[subprocess.Popen[str]]:
-    """`flask trainer` with the settings of an application; told to end, in the end."""
+    """`flask trainer` with the settings of an application; told to end, in the end.
+
+    Runs do not end by themselves before their last epoch: a long one is there to be stopped, however fast the machine.
+    """
     # Not behind everything else: on a busy machine a test would wait for a run that never gets a turn.
-    environment = {**os.environ, **as_environment(app.config["LENS"]), "TRAINING_NICENESS": "0", "OMP_NUM_THREADS": "1"}
+    own = {"TRAINING_NICENESS": "0", "OMP_NUM_THREADS": "1", "FLASK_TRAIN_PATIENCE": "1000"}
+    environment = {**os.environ, **as_environment(app.config["LENS"]), **own}
     process = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "wsgi", "trainer"],
         cwd=PROJECT_FOLDER,

@@ -83,7 +83,10 @@ def test_a_killed_and_an_interrupted_run_go_on_where_they_were(
         with app.app_context():
             assert queue.request_stop(run_id)
         wait_for(ended(app, run_id))
-    assert run_of(app, run_id).bundle is not None
+    run = run_of(app, run_id)
+    assert (run.state, run.error) == (RunState.STOPPED, None)
+    assert run.bundle is not None
+    assert load_bundle(find_bundle(run.bundle, config.models)).card.training["progress"]["epoch"] == run.epoch
 
 
 def test_what_cannot_be_trained_fails_in_a_sentence_and_the_queue_goes_on(
