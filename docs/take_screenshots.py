@@ -29,7 +29,6 @@ from webapp import create_app  # noqa: E402
 from webapp.cli.insights import count_all  # noqa: E402
 from webapp.config import Config  # noqa: E402
 from webapp.demo.filling import fill  # noqa: E402
-from webapp.demo.sizes import FULL, Size  # noqa: E402
 
 FOLDER = PROJECT / "docs" / "screenshots"
 ADMIN = "demo-admin"
@@ -142,7 +141,7 @@ def write(picture: bytes, path: Path) -> Path:
     return path
 
 
-def main(folder: Path = FOLDER, size: Size = FULL) -> None:
+def main() -> None:
     """Set up one application with nothing in it and one with a demonstration, and take the pictures."""
     path = find_browser()
     if path is None:
@@ -154,14 +153,14 @@ def main(folder: Path = FOLDER, size: Size = FULL) -> None:
             with app.app_context():
                 upgrade()
         with demo.app_context():
-            passwords = fill(print, size)
+            passwords = fill(print)
             count_all()
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         with serving(empty) as address:
-            taken = [take(browser, address, RESULT, folder)]
+            taken = [take(browser, address, RESULT, FOLDER)]
         with serving(demo) as address:
             cookies = cookies_of(browser, address, passwords[ADMIN])
-            taken += [take(browser, address, shot, folder, cookies) for shot in SHOTS]
+            taken += [take(browser, address, shot, FOLDER, cookies) for shot in SHOTS]
         browser.close()
     for picture in taken:
         print(f"{picture.name}: {picture.stat().st_size:,} bytes")
