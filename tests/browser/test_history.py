@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DESKTOP, Opener, file, log_in
+from tests.browser.pages import DESKTOP, Opener, file, fits, log_in
 from webapp.models.user import User
 
 Photo = Callable[..., bytes]
@@ -70,3 +71,21 @@ def test_filter_chips_order_and_kept_view(open_page: Opener, photo: Photo, admin
     assert set(shown(page)) <= {"3"}
     page.get_by_role("button", name="Remove this view").click()
     expect(own).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_table_stays_within_its_page(open_page: Opener, photo: Photo, admin: User, language: str) -> None:
+    fill_history(open_page, photo)
+    page: Page = open_page("/login", DESKTOP)
+    log_in(page)
+    page.goto(f"/language/{language}?next=/admin/history")
+    for width in (1440, 1280, 1190, 1180, 1024, 780, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        inside = "element => element.getBoundingClientRect().right <= innerWidth - 16"
+        assert page.locator(".cases").evaluate(inside), width
+        assert fits(page), width
+        if width > 1184:  # narrower ones scroll
+            card, table = page.locator(".filters").bounding_box(), page.locator(".cases").bounding_box()
+            assert card is not None
+            assert table is not None
+            assert abs(card["width"] - table["width"]) < 1.5, width
