@@ -41,6 +41,7 @@ def history(app: Flask, open_page: Opener, admin: User) -> Page:
 
 
 def press(page: Page, *keys: str) -> None:
+    page.wait_for_load_state()  # a page is to be seen before its script listens
     for key in keys:
         page.keyboard.press(key)
 
