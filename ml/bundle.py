@@ -48,7 +48,8 @@ class Card:
     the fingerprint of the prepared data set; `lineage` tells the same of the bundles that training started from.
 
     `members` makes it an ensemble: the complete card of each of its networks, in order. Architecture, size, mean and
-    deviation, gate and features are then those of the first, and calibration, thresholds and prior those of the whole.
+    deviation are then those of the first, and calibration, thresholds and prior those of the whole; gate and features
+    are those of the one that `network` in `gate` counts, the first where it says nothing.
 
     `stage` is empty for a model that names diseases. A severity model has `name` ("severity"), `disease` and `source`
     there: whether its grades are the proxy's or a clinician's (see ml.severity_score).
@@ -80,6 +81,11 @@ class Card:
     limits: tuple[str, ...] = ()
 
     @property
+    def gate_network(self) -> int:
+        """Which network's features gate and similar cases go by, counted from 0."""
+        return int(self.gate.get("network", 0))
+
+    @property
     def asked(self) -> dict[str, float]:
         """What the thresholds were fixed for, `sensitivity` and `missed` as in ml.calibration; empty if not known."""
         found: dict[str, float] = self.training.get("config", self.training).get("operating_points", {})
@@ -102,6 +108,7 @@ class Card:
                 and card.image_size > 0
                 and card.calibration["temperature"] > 0
                 and card.test_time_views in VIEWS
+                and card.gate_network in range(max(1, len(card.members)))
             )
         except (TypeError, KeyError) as error:
             raise BundleError("The model's card.json is incomplete. Fetch or train the model again.") from error
@@ -131,8 +138,8 @@ class Bundle:
         return Bundle(self.path, Card.from_dict(self.card.members[index]), member_prefix(index))
 
     def gate_arrays(self) -> dict[str, NDArray[Any]]:
-        """The tensors of the gate; an ensemble has its first member's. Raises BundleError where they are unreadable."""
-        prefix = member_prefix(0) if self.card.members else self.prefix
+        """The tensors of the gate; an ensemble has one member's. Raises BundleError where they are unreadable."""
+        prefix = member_prefix(self.card.gate_network) if self.card.members else self.prefix
         try:
             arrays = load_file(self.path / GATE)
         except (OSError, SafetensorError) as error:

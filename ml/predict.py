@@ -23,8 +23,9 @@ HEATMAP_SIDE = 32
 @dataclass(frozen=True)
 class Prediction:
     """Answers to B images: logits [B, C] before calibration, calibrated probabilities [B, C], the index of the class to
-    name [B] (see ml.calibration.named_class), pooled features [B, D] of the picture as it is (the first network's), and
-    where asked for, heatmaps [B, G, G] in 0..1 of what raised the named class, over the square that the network sees.
+    name [B] (see ml.calibration.named_class), pooled features [B, D] of the picture as it is (of the network that the
+    gate goes by), and where asked for, heatmaps [B, G, G] in 0..1 of what raised the named class, over the square that
+    the network sees.
     """
 
     logits: NDArray[np.float32]
@@ -123,7 +124,8 @@ class Classifier:
         if heatmaps:
             looked = zip(self._members, answers, strict=True)
             maps = np.mean([member.heatmaps(given, predicted) for member, given in looked], axis=0)
-        return Prediction(mean, probabilities, predicted, answers[0][0].features, maps)
+        features = answers[self.card.gate_network][0].features
+        return Prediction(mean, probabilities, predicted, features, maps)
 
 
 def combined(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:

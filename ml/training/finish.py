@@ -13,13 +13,12 @@ from ml.architectures import find_architecture
 from ml.bundle import HISTORY, LEARNT, Bundle, Card, is_bundle, load_bundle, save_bundle
 from ml.data.cache import decoded
 from ml.data.manifest import Dataset
-from ml.data.reviewed import SOURCE as REVIEWED
 from ml.files import sha256_file
 from ml.labels import Taxonomy
 from ml.packing import pack, unpack
 from ml.provenance import listed
 from ml.severity_grades import CLINICAL, STAGE
-from ml.similar import CaseRecord, fit_case_index
+from ml.training.cases import confirmed, indexed
 from ml.training.checkpoint import Progress
 from ml.training.choices import fix_choices
 from ml.training.config import TrainingConfig
@@ -99,19 +98,10 @@ def _stage(config: TrainingConfig, dataset: Dataset) -> dict[str, Any]:
 def _cases(
     run: Run, dataset: Dataset, gate: dict[str, NDArray[np.float32]]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The index of confirmed cases: every training picture as the finished model sees it, by name and diagnosis.
-
-    Augmented copies are no cases of their own. Photos of the application's users leave no features in a bundle, since
-    these could not be taken out of it again.
-    """
-    size = run.validation.images.shape[1]
-    own = [record for record in dataset.split("train") if not record.augmented_from]
-    records = tuple(record for record in own if record.source != REVIEWED)
-    cache, steps = dataset.cache, run.config.preprocessing
-    images = decoded(records, size, cache, run.progress_bar, preprocessing=steps)
-    features = network_answers(run, run.network, images)[1]
-    cases = [CaseRecord(r.path.stem, r.lesion_id, r.label, r.diagnosis_method) for r in records]
-    return fit_case_index(gate, features, cases)
+    """The index of confirmed cases as the finished model sees them."""
+    size, records = run.validation.images.shape[1], confirmed(dataset)
+    images = decoded(records, size, dataset.cache, run.progress_bar, preprocessing=run.config.preprocessing)
+    return indexed(records, network_answers(run, run.network, images)[1], gate)
 
 
 def _validation_logits(run: Run, dataset: Dataset) -> NDArray[np.float64]:

@@ -64,8 +64,8 @@ def fit_run_gate(
 
 
 def bundle_features(bundle: Bundle, device: str = "cpu") -> Extract:
-    """What shows pictures to the bundle's gate, by the features of its first network."""
-    network = bundle.networks()[0]
+    """What shows pictures to the bundle's gate, by the features of the network that it goes by."""
+    network = bundle.networks()[bundle.card.gate_network]
     runtime, card = TorchRuntime(network, device), network.card
     steps = Preprocessing.from_card(card.preprocessing)
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.bundle import WEIGHTS, Bundle, load_bundle
-from ml.data.manifest import ImageRecord, load_dataset
-from ml.errors import TrainingError
-from ml.gate import is_held_out
+from ml.bundle import CASES, WEIGHTS, Bundle, load_bundle
+from ml.data.manifest import ImageRecord, load_dataset, read_image
+from ml.errors import BundleError, TrainingError
+from ml.gate import is_held_out, project
+from ml.predict import Classifier
 from ml.screen import Screener
+from ml.similar import CaseIndex
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
 from ml.training.gate_fit import bundle_features, fit_network_gate, sample
@@ -55,18 +57,53 @@ def test_pictures_kept_from_the_fit_are_counted(refitted: Bundle, negatives: Pat
     assert sum(refitted.card.gate["measured"]["not_skin"].values()) == len(held)
 
 
-def test_an_ensembles_new_gate_is_that_of_its_first_network(
-    tiny_bundle: Bundle, drawn_data: Path, negatives: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def ensemble(tiny_bundle: Bundle, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("ensemble")
+    members = [tiny_bundle, run(replace(TINY, image_size=48, epochs=1), drawn_data, folder / "other")]
+    return make_ensemble(members, drawn_data, folder / "both" / "1", OperatingPoints(), progress=False)
+
+
+def test_an_ensembles_gate_can_go_by_another_network(
+    ensemble: Bundle, drawn_data: Path, negatives: Path, tmp_path: Path
 ) -> None:
-    members = [tiny_bundle, run(replace(TINY, image_size=48, epochs=1), drawn_data, tmp_path / "other")]
-    ensemble = make_ensemble(members, drawn_data, tmp_path / "both" / "1", OperatingPoints(), progress=False)
+    """Gate, features and confirmed cases change to it together; weights and the other networks' gates stay."""
+    new = load_bundle(refit_gate(ensemble, drawn_data, negatives, tmp_path / "both" / "2", network=1).path)
+    assert (ensemble.card.gate_network, new.card.gate_network) == (0, 1)
+    assert (new.path / WEIGHTS).read_bytes() == (ensemble.path / WEIGHTS).read_bytes()
+    assert new.member(1).card.gate == {name: new.card.gate[name] for name in new.card.gate if name != "network"}
+    assert new.member(0).card.gate == ensemble.card.gate
+    before, after = ensemble.member(0).gate_arrays(), new.member(0).gate_arrays()
+    assert all(np.array_equal(values, after[name]) for name, values in before.items())
+    records = load_dataset(drawn_data).split("train")[:3]
+    photos = [read_image(record, 640) for record in records]
+    features = Classifier(new).predict(photos).features
+    assert features == pytest.approx(Classifier(new.member(1)).predict(photos).features)
+    index = CaseIndex.load(new.path / CASES)
+    assert [case.image for case in index.cases] == [
+        case.image for case in CaseIndex.load(ensemble.path / CASES).cases
+    ]
+    for record, points in zip(records, project(new.gate_arrays(), features), strict=True):
+        nearest = index.nearest(points, 1)[0]
+        assert nearest.case.lesion == record.lesion_id
+        assert nearest.distance < 0.1
+    assert Screener(new).screen(photos)[0].gate.verdict
+    again = refit_gate(new, drawn_data, negatives, tmp_path / "both" / "3")
+    assert again.card.gate == new.card.gate
+    with pytest.raises(BundleError, match="2 members"):
+        refit_gate(ensemble, drawn_data, negatives, tmp_path / "both" / "4", network=2)
+
+
+def test_an_ensembles_new_gate_is_that_of_its_first_network(
+    ensemble: Bundle, drawn_data: Path, negatives: Path, tmp_path: Path
+) -> None:
     new = load_bundle(refit_gate(ensemble, drawn_data, negatives, tmp_path / "both" / "2").path)
     frame = {name: ensemble.gate_arrays()[name] for name in FRAME}
     first = bundle_features(ensemble.member(0))
     alone, _ = fit_network_gate(first, load_dataset(drawn_data), negatives, seed=0, frame=frame)
     for name, values in alone.items():
         assert np.allclose(new.gate_arrays()[name], values, atol=1e-3)
-    assert new.member(0).card.gate == new.card.gate
+    assert {**new.member(0).card.gate, "network": 0} == new.card.gate
     other = ensemble.member(1).gate_arrays()
     assert all(np.array_equal(values, other[name]) for name, values in new.member(1).gate_arrays().items())
     photo = np.full((300, 400, 3), 128, np.uint8)

@@ -25,8 +25,13 @@ def gate_cli() -> None:
 )
 @click.option("--out", "name", callback=checked_name, help="Name of the new bundle. [default: the model's own]")
 @click.option("--seed", default=0, show_default=True, help="Of the pictures drawn and varied for the fit.")
+@click.option(
+    "--network", type=click.IntRange(0), help="Of an ensemble: whose features it goes by. [default: as before]"
+)
 @with_appcontext
-def refit_command(bundle: str, data: Path, gate_negatives: Path | None, name: str | None, seed: int) -> None:
+def refit_command(
+    bundle: str, data: Path, gate_negatives: Path | None, name: str | None, seed: int, network: int | None
+) -> None:
     """Fit the gate of a trained model anew and write it, with the same network, as a new version."""
     from ml.bundle import find_bundle, load_bundle
     from ml.train import new_version
@@ -35,7 +40,8 @@ def refit_command(bundle: str, data: Path, gate_negatives: Path | None, name: st
     models = current_app.config["LENS"].models
     try:
         found = load_bundle(find_bundle(bundle, models))
-        fitted = refit_gate(found, data, gate_negatives, models / (name or found.card.name) / new_version(), seed=seed)
+        folder = models / (name or found.card.name) / new_version()
+        fitted = refit_gate(found, data, gate_negatives, folder, seed=seed, network=network)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     for kind, verdicts in fitted.card.gate["measured"].items():
