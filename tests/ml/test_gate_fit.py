@@ -80,9 +80,7 @@ def test_an_ensembles_gate_can_go_by_another_network(
     features = Classifier(new).predict(photos).features
     assert features == pytest.approx(Classifier(new.member(1)).predict(photos).features)
     index = CaseIndex.load(new.path / CASES)
-    assert [case.image for case in index.cases] == [
-        case.image for case in CaseIndex.load(ensemble.path / CASES).cases
-    ]
+    assert [case.image for case in index.cases] == [case.image for case in CaseIndex.load(ensemble.path / CASES).cases]
     for record, points in zip(records, project(new.gate_arrays(), features), strict=True):
         nearest = index.nearest(points, 1)[0]
         assert nearest.case.lesion == record.lesion_id

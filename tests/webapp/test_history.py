@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,18 @@ def test_filters_show_as_chips_that_can_be_taken_away(log_in: LogIn) -> None:
     german = log_in(Role.VIEWER).get("/admin/history?review=pending&sort=risk", headers={"Accept-Language": "de"}).text
     assert "Höchstes Risiko zuerst" in german
     assert "Highest risk" not in german
+
+
+def test_every_model_that_answered_can_be_chosen(app: Flask, log_in: LogIn) -> None:
+    """In the order of name and version, each once, also where names and versions sort differently."""
+    answered = [("b-model", "1"), ("a-model", "3"), ("b-model", "1"), ("a-model", "1"), ("c", "0"), (None, None)]
+    with app.app_context(), write_transaction() as session:
+        rows = session.scalars(select(ScreeningRow).order_by(ScreeningRow.id)).all()
+        for row, (name, version) in zip(rows, [*answered, *[answered[0]] * len(rows)], strict=False):
+            row.model_name, row.model_version = name, version
+    page = log_in(Role.VIEWER).get("/admin/history").text
+    shown = re.findall(r'<option value="([^"@]+@[^"]+)"', page)
+    assert shown == ["a-model@1", "a-model@3", "b-model@1", "c@0"]
 
 
 def test_search_by_token_number_and_note(app: Flask, log_in: LogIn, monkeypatch: pytest.MonkeyPatch) -> None:

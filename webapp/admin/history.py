@@ -93,21 +93,18 @@ def _page(args: Mapping[str, str], title: str = "", view: str = "") -> ResponseR
 
 
 def _models() -> list[str]:
-    """Every model that ever answered, as NAME@VERSION. The index holds them in order, so each costs one step."""
+    """Every model that ever answered, as NAME@VERSION. The index holds them in order, so each costs a step or two.
+
+    A later version of this name and a later name are asked for one after the other: of a condition on both SQLite looks
+    up the name alone and reads all its versions.
+    """
     found: list[str] = []
-    name, version = "", ""
-    while True:
-        following = db.session.execute(
-            select(ScreeningRow.model_name, ScreeningRow.model_version)
-            .where(
-                ScreeningRow.model_name.is_not(None),
-                (ScreeningRow.model_name > name)
-                | ((ScreeningRow.model_name == name) & (ScreeningRow.model_version > version)),
-            )
-            .order_by(ScreeningRow.model_name, ScreeningRow.model_version)
-            .limit(1)
-        ).first()
-        if following is None:
-            return found
-        name, version = following.model_name, following.model_version
-        found.append(f"{name}@{version}")
+    name, version = ScreeningRow.model_name, ScreeningRow.model_version
+    pairs = select(name, version).order_by(name, version).limit(1)
+    following = db.session.execute(pairs.where(name > "")).first()
+    while following is not None:
+        own, newest = following.model_name, following.model_version
+        found.append(f"{own}@{newest}")
+        later = pairs.where(name == own, version > newest)
+        following = db.session.execute(later).first() or db.session.execute(pairs.where(name > own)).first()
+    return found
