@@ -1,7 +1,8 @@
 """`Classifier`: a bundle that answers images, without the gate and without a verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
 from ml.preprocess import Preprocessing, prepared
 from ml.runtime import Answers, TorchRuntime
+from ml.threads import side_by_side
 from ml.transforms.serving import VIEWS, View, normalise, square, turned
 
 HEATMAP_SIDE = 32
@@ -46,17 +48,18 @@ class _Member:
         self.head = self.runtime.head()
         self.calibration = _calibration(bundle)
 
-    def ask(self, images: Sequence[NDArray[np.uint8]], maps: bool) -> list[Answers]:
-        """Images [H, W, 3] -> the network's answers to each of its views, in their order."""
+    def squares(self, images: Sequence[NDArray[np.uint8]]) -> dict[float, NDArray[np.uint8]]:
+        """Images [H, W, 3] as the network's input size [B, S, S, 3], by the zoom of its views."""
         ready = [prepared(image, self.steps) for image in images]
-        squares = {
+        return {
             zoom: np.stack([square(image, self.card.image_size, zoom) for image in ready])
             for zoom in {view.zoom for view in self.views}
         }
-        return [
-            self.runtime.run(normalise(turned(squares[view.zoom], view), self.card.mean, self.card.std), maps=maps)
-            for view in self.views
-        ]
+
+    def look(self, squares: Mapping[float, NDArray[np.uint8]], view: View, maps: bool) -> Answers:
+        """The network's answers to one view of these `squares`."""
+        batch = normalise(turned(squares[view.zoom], view), self.card.mean, self.card.std)
+        return self.runtime.run(batch, maps=maps)
 
     def heatmaps(self, answers: list[Answers], classes: NDArray[np.int64]) -> NDArray[np.float32]:
         """Class activation [B, G, G] in 0..1, the mean over the views, each turned back to the picture as it is."""
@@ -112,7 +115,7 @@ class Classifier:
         )
 
     def _part(self, images: Sequence[NDArray[np.uint8]], heatmaps: bool) -> Prediction:
-        answers = [member.ask(images, heatmaps) for member in self._members]
+        answers = self._ask(images, heatmaps)
         logits = [np.mean([view.logits for view in given], axis=0) for given in answers]
         mean = logits[0]
         if len(self._members) > 1:
@@ -126,6 +129,13 @@ class Classifier:
             maps = np.mean([member.heatmaps(given, predicted) for member, given in looked], axis=0)
         features = answers[self.card.gate_network][0].features
         return Prediction(mean, probabilities, predicted, features, maps)
+
+    def _ask(self, images: Sequence[NDArray[np.uint8]], maps: bool) -> list[list[Answers]]:
+        """Each network's answers to each of its views, in their order."""
+        shown = [(member, member.squares(images)) for member in self._members]
+        looks = [partial(member.look, squares, view, maps) for member, squares in shown for view in member.views]
+        found = iter(side_by_side(looks))
+        return [[next(found) for _ in member.views] for member in self._members]
 
 
 def combined(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:

@@ -1,15 +1,16 @@
 """How many photos may wait for their answer at one time: whoever is taken is answered soon, the others told to return.
 
 Each process has its own. Whoever comes is taken where those before and this one can be answered within WAIT_SECONDS,
-judged by how long answers took lately: a slower machine or model takes fewer at a time. QUEUE_LENGTH is the most. All
-others are refused at once, with a time to come back, instead of waiting unanswered; the threads that are left keep
-pages and health checks quick.
+judged by how long answers took lately, and how long those who waited for them were here: a slower machine or model
+takes fewer at a time. QUEUE_LENGTH is the most. All others are refused at once, with a time to come back, instead of
+waiting unanswered; the threads that are left keep pages and health checks quick.
 """
 
 import math
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
 
@@ -49,6 +50,8 @@ class Admission:
         self._turn_age = turn_age
         self._taken = 0
         self._served: deque[float] = deque(maxlen=REMEMBERED)
+        self._paces: deque[float] = deque(maxlen=REMEMBERED)
+        self._here = threading.local()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -62,21 +65,33 @@ class Admission:
                 # Others wait to return as well: by then those that are here now have been answered.
                 raise QueueFull(min(LONGEST_RETRY, max(1, math.ceil(self._taken * self._mean()))))
             self._taken += 1
+            ahead = self._taken
             metrics.QUEUE.inc()
+        began, self._here.served = time.monotonic(), False
         try:
             yield
         finally:
             with self._lock:
                 self._taken -= 1
                 metrics.QUEUE.dec()
+                if self._here.served:
+                    self._paces.append((time.monotonic() - began) / ahead)
 
     def served(self, seconds: float) -> None:
         """Note for how long an answer had the turn."""
         with self._lock:
             self._served.append(seconds)
+        self._here.served = True
 
     def _mean(self) -> float:
-        return sum(self._served) / len(self._served) if self._served else FIRST_GUESS
+        """Seconds between two answers while others wait.
+
+        The turns alone say too little where reading and storing the photos of those who wait slows them down: then each
+        was here for longer than the turns before its own and its own together.
+        """
+        if not self._served:
+            return FIRST_GUESS
+        return max(_mean_of(self._served), _mean_of(self._paces))
 
     def _expected(self) -> float:
         """Seconds until whoever comes now is answered, all those who are here being answered before.
@@ -86,6 +101,10 @@ class Admission:
         """
         mean = self._mean()
         return max(mean, self._turn_age()) + self._taken * mean + BESIDE_THE_TURN
+
+
+def _mean_of(seconds: Collection[float]) -> float:
+    return sum(seconds) / len(seconds) if seconds else 0.0
 
 
 def init_admission(app: Flask, config: Config) -> None:

@@ -131,6 +131,20 @@ def test_whoever_is_taken_is_answered_in_time_however_slow_the_model() -> None:
     assert all(1 <= seconds <= promised for seconds in refused)
 
 
+def test_what_is_beside_the_turns_counts_too() -> None:
+    """Here for 0.2 s with nobody ahead, the turn itself a tenth of that: 0.6 s are enough for three."""
+    admission = Admission(16, 1.1, lambda: 0.0)
+    for _ in range(REMEMBERED):
+        with admission.place():
+            time.sleep(0.2)
+            admission.served(0.02)
+    assert places(admission) <= 3
+    for _ in range(REMEMBERED):
+        with admission.place():  # a file that is no picture tells nothing
+            pass
+    assert places(admission) <= 3
+
+
 def test_an_upload_tells_how_long_its_answer_took(app: Flask, upload: Callable[..., TestResponse],
                                                   photo: Callable[..., bytes]) -> None:  # fmt: skip
     with app.app_context():

@@ -1,0 +1,48 @@
+"""Networks at work side by side: one core for each of several passes instead of all cores for one after the other."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """The results of `tasks`, in their order; what the first to fail raised is raised.
+
+    A pass of one photo through a network keeps a second core busy mostly with waiting for the first. So where there are
+    as many passes as torch has threads, each runs on one thread of its own; fewer run one after the other on all.
+    """
+    pool = _pool()
+    if pool is None or len(tasks) < pool[1]:
+        return [task() for task in tasks]
+    return [future.result() for future in [pool[0].submit(task) for task in tasks]]
+
+
+@lru_cache(maxsize=1)
+def _pool() -> tuple[ThreadPoolExecutor, int] | None:
+    """The process's threads, each with one of torch's for itself, and how many they are; None on a single core."""
+    import torch  # here, since the web application starts without it
+
+    count = torch.get_num_threads()
+    if count < 2:
+        return None
+    pool = ThreadPoolExecutor(count, thread_name_prefix="network", initializer=_alone)
+    begun = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(begun.wait)
+    begun.wait()
+    # What a thread sets holds for itself and for those begun later: these shall have all of torch's threads again.
+    torch.set_num_threads(count)
+    return pool, count
+
+
+def _alone() -> None:
+    """Give the thread that calls this one of torch's threads. Asking for the number makes it final: until then what
+    another thread sets would still count for this one."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.get_num_threads()
