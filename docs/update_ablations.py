@@ -1,4 +1,5 @@
-"""Write the table of `docs/ablations.json`, as `benchmarks/ablations.py` made it, into docs/ablations.md.
+"""Write the tables of `docs/ablations.json` and `docs/ablations-further.json`, as `benchmarks/ablations.py` made them,
+into docs/ablations.md.
 
 python docs/update_ablations.py            rewrite docs/ablations.md
 python docs/update_ablations.py --check    exit with 1 where it is out of step
@@ -16,6 +17,7 @@ sys.path[:0] = [str(PROJECT / "docs")]
 from update_figures import main  # noqa: E402
 
 MEASURED = PROJECT / "docs" / "ablations.json"
+FURTHER = PROJECT / "docs" / "ablations-further.json"
 FULL_SIZE = PROJECT / "docs" / "full_size.json"
 FIGURES = (
     ("balanced_accuracy", "balanced accuracy", 100, 1),
@@ -73,9 +75,14 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return " and ".join(found) or "no"
 
 
-def measured() -> str:
-    """The block for the document."""
-    return table(json.loads(MEASURED.read_text(encoding="utf-8"))) if MEASURED.is_file() else NONE_YET
+def measured(file: Path = MEASURED) -> str:
+    """The block for the document, of what is in this file."""
+    return table(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else NONE_YET
+
+
+def further() -> str:
+    """The block on the rows that were run later, against a baseline of their own."""
+    return measured(FURTHER)
 
 
 def full_size() -> str:
@@ -100,5 +107,5 @@ def full_size() -> str:
 
 
 if __name__ == "__main__":
-    blocks = {"ablations": measured(), "full-size": full_size()}
+    blocks = {"ablations": measured(), "further": further(), "full-size": full_size()}
     sys.exit(main({PROJECT / "docs" / "ablations.md": blocks}, sys.argv[1:]))
