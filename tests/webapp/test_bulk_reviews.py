@@ -68,6 +68,22 @@ def test_counted_done_and_undone(admin: FlaskClient, three: list[int], rows: Row
     assert place.strip("/") in admin.get("/admin/bulk").text
 
 
+def test_the_way_back_keeps_the_filters(admin: FlaskClient, three: list[int]) -> None:
+    """Through the count, the doing and the undoing; and never to another site."""
+    link, filters = 'href="/admin/history?review=pending"', "/admin/history?review=pending"
+    page = send(admin, "", action="confirm", id=str(three[0]), back=filters).text
+    assert link in page
+    fields = {name: hidden(page, name) for name in ("action", "ids", "seen", "back")}
+    done = send(admin, "/do", **fields)
+    shown = admin.get(done.headers["Location"]).text
+    assert link in shown
+    place = done.headers["Location"].removeprefix("/admin/bulk").partition("?")[0]
+    undone = send(admin, f"{place}/undo", back=hidden(shown, "back"))
+    assert link in admin.get(undone.headers["Location"]).text
+    again = send(admin, "/do", **fields | {"seen": "0", "back": "https://elsewhere.example/"})
+    assert "elsewhere" not in again.headers.get("Location", "") + again.text
+
+
 def test_what_somebody_else_reviewed_since_is_left_alone(
     admin: FlaskClient, three: list[int], rows: Rows, app: Flask, add_user: Callable[..., User]
 ) -> None:

@@ -1,5 +1,7 @@
 """One decision about many screenings of the history: a page that states the count, the doing, and the undoing."""
 
+from collections.abc import Mapping
+
 from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -36,7 +38,7 @@ def bulk_plan() -> ResponseReturnValue:
         everything=everything,
         more=more,
         most=MOST,
-        back=local_path(form.get("back")) or url_for("admin.history"),
+        back=_back(form),
     )
 
 
@@ -52,8 +54,8 @@ def bulk_do() -> ResponseReturnValue:
     planned = Plan(action, tuple(ids), 0, int(seen))  # type: ignore[arg-type]  # checked above
     bulk, changed, overtaken = apply(planned, current_user)
     if not changed:
-        return render_template("admin/bulk_none.html", overtaken=overtaken), 409
-    return redirect(url_for("admin.bulk_done", bulk=bulk, overtaken=overtaken or None), 303)
+        return render_template("admin/bulk_none.html", overtaken=overtaken, back=_back(form)), 409
+    return redirect(url_for("admin.bulk_done", bulk=bulk, overtaken=overtaken or None, back=_named(form)), 303)
 
 
 @blueprint.get("/bulk")
@@ -79,6 +81,7 @@ def bulk_done(bulk: str) -> ResponseReturnValue:
         ids=ids,
         may_undo=current_user.may(Role.ADMIN) or current_user.id == found[0].reviewer_id,
         overtaken=request.args.get("overtaken", 0, type=int),
+        back=_back(request.args),
     )
 
 
@@ -92,7 +95,17 @@ def bulk_undo(bulk: str) -> ResponseReturnValue:
     if not current_user.may(Role.ADMIN) and current_user.id != found[0].reviewer_id:
         abort(403)
     undo(bulk, current_user)
-    return redirect(url_for("admin.bulk_done", bulk=bulk), 303)
+    return redirect(url_for("admin.bulk_done", bulk=bulk, back=_named(request.form)), 303)
+
+
+def _named(given: Mapping[str, str]) -> str | None:
+    """The address of the list that the action was begun from, with its filters, where one is named."""
+    return local_path(given.get("back"))
+
+
+def _back(given: Mapping[str, str]) -> str:
+    """The same, else the whole history."""
+    return _named(given) or url_for("admin.history")
 
 
 def _numbers(texts: list[str]) -> list[int]:
