@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
 from ml.preprocess import Preprocessing, prepared
 from ml.runtime import Answers, TorchRuntime
-from ml.threads import side_by_side
+from ml.threads import side_by_side, threads
 from ml.transforms.serving import VIEWS, View, normalise, square, turned
 
 HEATMAP_SIDE = 32
@@ -56,10 +57,20 @@ class _Member:
             for zoom in {view.zoom for view in self.views}
         }
 
-    def look(self, squares: Mapping[float, NDArray[np.uint8]], view: View, maps: bool) -> Answers:
-        """The network's answers to one view of these `squares`."""
-        batch = normalise(turned(squares[view.zoom], view), self.card.mean, self.card.std)
-        return self.runtime.run(batch, maps=maps)
+    def look(self, squares: Mapping[float, NDArray[np.uint8]], views: Sequence[View], maps: bool) -> list[Answers]:
+        """The network's answers to each of these views of the `squares`, in one pass."""
+        seen = np.concatenate([turned(squares[view.zoom], view) for view in views])
+        whole = self.runtime.run(normalise(seen, self.card.mean, self.card.std), maps=maps)
+        rows = np.split(np.arange(len(seen)), len(views))
+        return [
+            Answers(whole.logits[row], whole.features[row], None if whole.maps is None else whole.maps[row])
+            for row in rows
+        ]
+
+    def passes(self) -> list[tuple[View, ...]]:
+        """Its views in their order, those that one pass takes together: of one zoom, where threads are few."""
+        together = [tuple(views) for _, views in groupby(self.views, key=lambda view: view.zoom)]
+        return together if threads() <= 2 * len(together) else [(view,) for view in self.views]
 
     def heatmaps(self, answers: list[Answers], classes: NDArray[np.int64]) -> NDArray[np.float32]:
         """Class activation [B, G, G] in 0..1, the mean over the views, each turned back to the picture as it is."""
@@ -133,9 +144,9 @@ class Classifier:
     def _ask(self, images: Sequence[NDArray[np.uint8]], maps: bool) -> list[list[Answers]]:
         """Each network's answers to each of its views, in their order."""
         shown = [(member, member.squares(images)) for member in self._members]
-        looks = [partial(member.look, squares, view, maps) for member, squares in shown for view in member.views]
-        found = iter(side_by_side(looks))
-        return [[next(found) for _ in member.views] for member in self._members]
+        looks = [partial(member.look, squares, views, maps) for member, squares in shown for views in member.passes()]
+        found = chain.from_iterable(side_by_side(looks))
+        return [list(islice(found, len(member.views))) for member in self._members]
 
 
 def combined(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:

@@ -21,6 +21,12 @@ def side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     return [future.result() for future in [pool[0].submit(task) for task in tasks]]
 
 
+def threads() -> int:
+    """How many tasks `side_by_side` has at work at one time."""
+    pool = _pool()
+    return 1 if pool is None else pool[1]
+
+
 @lru_cache(maxsize=1)
 def _pool() -> tuple[ThreadPoolExecutor, int] | None:
     """The process's threads, each with one of torch's for itself, and how many they are; None on a single core."""
