@@ -23,7 +23,7 @@ KINDS_BY_PHOTOS = {"dermatoscopic": KINDS, "clinical": (USABLE, NOT_CLINICAL, NO
 """The same by what a model was made for (ml.labels.PHOTO_KINDS): the second is skin in the other kind of photos."""
 CLEARLY = 0.5
 """Probability from which a picture of poor quality is called what it shows instead of poor."""
-REFUSED = {USABLE: 0.012, "novelty": 0.003}
+REFUSED = {USABLE: 0.015, "novelty": 0.003}
 """Shares of the validation pictures that the head and the distance to training pictures may refuse."""
 MOST_ASKED = 0.9
 """Largest limit on the head's probability: a picture that it is surer of is never refused for it."""

@@ -48,7 +48,7 @@ class Copies:
 
 
 USABLE_COPIES = {"dermatoscopic": Copies(1, 0.6), "clinical": Copies(2, 0.4)}
-OTHER_COPIES = {NOT_SKIN: Copies(3, 0.4), NOT_DERMATOSCOPIC: Copies(4, 0.25), NOT_CLINICAL: Copies(2, 0.6)}
+OTHER_COPIES = {NOT_SKIN: Copies(3, 0.4), NOT_DERMATOSCOPIC: Copies(8, 0.25), NOT_CLINICAL: Copies(2, 0.6)}
 
 
 def fit_run_gate(
