@@ -236,4 +236,5 @@ def test_narrowest_screen(open_page: Opener, photo: Photo, admin: User, language
     page.wait_for_url("**/history")
     assert fits(page)
     page.locator("tr[data-id] a").click()
+    page.wait_for_url("**/screenings/*", wait_until="load")  # before its style sheets are there everything sticks out
     assert fits(page)
