@@ -18,6 +18,7 @@ from ml.predict import Classifier
 from ml.training.choices import fix_choices
 from ml.training.config import OperatingPoints
 from tests.ml.tiny import TINY, run
+from webapp.config import Config
 
 LESIONS_PER_CLASS = 14
 MARGIN = 0.4
@@ -60,3 +61,15 @@ def recalibrated(bundle: Bundle, folder: Path) -> dict[str, Any]:
     priors = np.full(len(bundle.card.classes), 1 / len(bundle.card.classes))
     found = fix_choices(logits, truth, priors, load_taxonomy(bundle.card.label_set), points)
     return {"calibration": found.calibration, "thresholds": found.thresholds}
+
+
+def with_three_models(
+    config: Config, good: Bundle, weak: Bundle, promotion_set: Path, believable: dict[str, Any]
+) -> Config:
+    """The settings of an application in which `good` answers; installed beside it are the same once more, as `twin`,
+    and the weak one."""
+    config = replace(config, model="good@1", promotion_data=str(promotion_set), promotion_margin=MARGIN)
+    install(good, config.models, "good", **believable)
+    install(good, config.models, "twin", **(believable | {"limits": ("The same network.",)}))
+    install(weak, config.models, "weak")
+    return config

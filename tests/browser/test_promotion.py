@@ -1,6 +1,5 @@
 """A promotion refused with its numbers, a promotion done, and taken back, in a browser."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy import update
 
 from ml.bundle import Bundle
 from tests.browser.pages import DESKTOP, PHONE, Opener, fits, log_in, press
-from tests.promotion import MARGIN, install
+from tests.promotion import with_three_models
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.models.training_run import RunState, TrainingRun
@@ -22,11 +21,7 @@ from webapp.models.user import User
 def config(
     config: Config, tiny_bundle: Bundle, weak_bundle: Bundle, promotion_set: Path, believable: dict[str, Any]
 ) -> Config:
-    config = replace(config, model="good@1", promotion_data=str(promotion_set), promotion_margin=MARGIN)
-    install(tiny_bundle, config.models, "good", **believable)
-    install(tiny_bundle, config.models, "twin", **(believable | {"limits": ("The same network.",)}))
-    install(weak_bundle, config.models, "weak")
-    return config
+    return with_three_models(config, tiny_bundle, weak_bundle, promotion_set, believable)
 
 
 def test_refused_promoted_and_taken_back(open_page: Opener, app: Flask, admin: User) -> None:

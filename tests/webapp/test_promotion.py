@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from ml.bundle import LEARNT, WEIGHTS, Bundle
 from ml.provenance import learnt_from
-from tests.promotion import MARGIN, install
+from tests.promotion import MARGIN, install, with_three_models
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.inference import get_models, get_screener
@@ -26,12 +26,7 @@ from webapp.promotion.decisions import Refused, decide, make_pair
 def config(
     config: Config, tiny_bundle: Bundle, weak_bundle: Bundle, promotion_set: Path, believable: dict[str, Any]
 ) -> Config:
-    """The tiny model answers; installed beside it are the same once more, and the weak one."""
-    config = replace(config, model="good@1", promotion_data=str(promotion_set), promotion_margin=MARGIN)
-    install(tiny_bundle, config.models, "good", **believable)
-    install(tiny_bundle, config.models, "twin", **(believable | {"limits": ("The same network.",)}))
-    install(weak_bundle, config.models, "weak")
-    return config
+    return with_three_models(config, tiny_bundle, weak_bundle, promotion_set, believable)
 
 
 @pytest.fixture
