@@ -72,6 +72,10 @@ class PhotoStore:
                 if found and path.stat().st_mtime < moment.timestamp():
                     yield found.group(1), path
 
+    def count_files(self) -> int:
+        """How many files of photos and thumbnails there are."""
+        return sum(1 for path in self.folder.glob("*/*/*.jpg") if FILE.fullmatch(path.name))
+
     def _path(self, name: str, *, small: bool = False) -> Path:
         if not NAME.fullmatch(name):
             raise FileNotFoundError(name)

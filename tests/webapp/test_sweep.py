@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from flask import Flask
 from numpy.typing import NDArray
 
@@ -81,3 +82,37 @@ def test_photos_are_swept_and_purged(
     clock.forward(days=2)
     assert "1 screenings erased" in runner.invoke(args=["photos", "purge"]).output
     assert files(config.photos) == set()
+
+
+@pytest.mark.parametrize("command", ["photos", "screenings"])
+def test_a_database_that_knows_none_of_the_photos_takes_none(
+    app: Flask, config: Config, clock: Clock, lesion: Callable[..., NDArray[np.uint8]], command: str
+) -> None:
+    runner = app.test_cli_runner()
+    with app.app_context():
+        for _ in range(2):
+            get_photos().keep(lesion())
+    everything = files(config.photos)
+    unfinished = next(iter(everything)).with_name(f".{NAME}.jpg.part")
+    unfinished.write_text("x")
+    clock.forward(days=2)
+    for path in files(config.photos):
+        os.utime(path, (clock.time.timestamp() - 2 * 24 * 3600,) * 2)
+    refused = runner.invoke(args=[command, "sweep"])  # an empty database, however few photos there are
+    assert refused.exit_code == 1
+    assert "4 photo files belong to no screening" in refused.output
+    assert "say --all" in refused.output
+    assert files(config.photos) == everything, "half a file is nobody's"
+
+    with app.app_context():
+        open_screening([Upload(lesion(), "0" * 64)], channel="web", language="en", consented=True)
+        named = files(config.photos) - everything
+        assert "4 stray files deleted" in runner.invoke(args=[command, "sweep"]).output  # few beside a screening
+        for _ in range(11):
+            get_photos().keep(lesion())
+    for path in files(config.photos) - named:
+        os.utime(path, (clock.time.timestamp() - 2 * 24 * 3600,) * 2)
+    assert "22 photo files belong to no screening" in runner.invoke(args=[command, "sweep"]).output
+    assert len(files(config.photos)) == 24
+    assert "22 stray files deleted" in runner.invoke(args=[command, "sweep", "--all"]).output
+    assert files(config.photos) == named

@@ -16,22 +16,29 @@ from webapp.history.filters import read_queue
 from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State
 from webapp.screening.lifecycle import answer
-from webapp.screening.upkeep import delete_strays, erase_expired, finish_erasures
+from webapp.screening.upkeep import TooManyStrays, delete_strays, erase_expired, finish_erasures
 
 screenings = AppGroup("screenings", help="Look after uploaded photos and their results.")
 
 
 @screenings.command("sweep")
-def sweep() -> None:
+@click.option("--all", "whatever", is_flag=True, help="Delete files without a screening even where they are the most.")
+def sweep(whatever: bool) -> None:
     """Answer what is pending, finish deletions that were cut short, and erase what is past its retention.
 
     Photo files older than a day that no screening names, as a process that was killed may leave them, are deleted too:
-    the photo folder must belong to this database alone.
+    the photo folder must belong to this database alone. Where most of its files, or all, have no screening, they are
+    kept without --all, and everything else is done.
     """
     started = clock.now()
     count_all()  # before anything of it is erased
     erased = finish_erasures() + erase_expired()
-    strays = delete_strays()
+    problems: dict[str, int] = {}
+    strays, refusal = 0, ""
+    try:
+        strays = delete_strays(whatever=whatever)
+    except TooManyStrays as error:
+        refusal = str(error)
     pending = db.session.scalars(
         select(ScreeningRow.id)
         .where(
@@ -39,7 +46,6 @@ def sweep() -> None:
         )
         .order_by(ScreeningRow.id)
     ).all()
-    problems: dict[str, int] = {}
     for screening_id in pending:
         try:
             answer(screening_id)
@@ -53,10 +59,9 @@ def sweep() -> None:
     click.echo(
         f"{len(answered)} of {len(pending)} pending screenings answered, {erased} erased, {strays} stray files deleted."
     )
-    if problems:
-        raise click.ClickException(
-            " ".join(f"{problem} {number} screenings wait for it." for problem, number in problems.items())
-        )
+    told = [f"{problem} {number} screenings wait for it." for problem, number in problems.items()]
+    if told or refusal:
+        raise click.ClickException(" ".join([*told, refusal]).strip())
 
 
 @screenings.command("export")

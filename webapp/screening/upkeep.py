@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp import clock
 from webapp.config import Config
@@ -15,6 +15,12 @@ from webapp.screening.lifecycle import erase
 
 STRAY_AFTER = timedelta(days=1)
 """Photos are on the disk before their row is committed: a younger file may belong to an upload that is under way."""
+FEW_STRAYS = 20
+"""More files than this are no leftovers of killed processes where they are also most of the photo folder."""
+
+
+class TooManyStrays(Exception):
+    """Photos that no row names, in a number that speaks of another database; the message says so and what to do."""
 
 
 def finish_erasures() -> int:
@@ -33,14 +39,31 @@ def erase_expired() -> int:
     return _erase(set(db.session.scalars(expired)))
 
 
-def delete_strays() -> int:
-    """Delete photo files older than `STRAY_AFTER` that no row names; returns how many files there were."""
-    found = list(get_photos().written_before(clock.now() - STRAY_AFTER))
+def delete_strays(*, whatever: bool = False) -> int:
+    """Delete photo files older than `STRAY_AFTER` that no row names; returns how many files there were.
+
+    Raises TooManyStrays, and deletes no photo, where the database has no screening at all or most of the photos are
+    strays: such a database is another one, or an empty one in the place of one that was lost. `whatever` deletes them.
+    """
+    store = get_photos()
+    found = list(store.written_before(clock.now() - STRAY_AFTER))
     named = set(db.session.scalars(select(PhotoRow.name)))  # read after the files, so that no row can be missed
-    strays = [path for name, path in found if name not in named or path.suffix == ".part"]
+    halves = [path for _, path in found if path.suffix == ".part"]
+    strays = [path for name, path in found if name not in named and path.suffix != ".part"]
+    for path in halves:
+        path.unlink(missing_ok=True)
+    if strays and not whatever:
+        rows = db.session.scalar(select(func.count(ScreeningRow.id)))
+        many = len(strays) > FEW_STRAYS and 2 * len(strays) > store.count_files()
+        if not rows or many:
+            raise TooManyStrays(
+                f"{len(strays)} photo files belong to no screening of this database, which has {rows} screenings. "
+                "Nothing of them was deleted: the database may be another one than theirs, or an empty one. Look at "
+                "DATABASE_URL, PHOTO_STORE and INSTANCE, or restore a backup; if they are to go, say --all."
+            )
     for path in strays:
         path.unlink(missing_ok=True)
-    return len(strays)
+    return len(halves) + len(strays)
 
 
 def _erase(ids: set[int]) -> int:
