@@ -69,7 +69,7 @@ class Screening:
     Where it was asked for alone, the status is `uncertain` and the network's fields are None.
 
     `severity`, None where there is no second stage, has `grade`, `probabilities` by grade, `source` (`proxy` or
-    `clinical`) and `model`.
+    `clinical`), `note` (what such a grade is worth, in a sentence) and `model`.
     """
 
     label_set: str

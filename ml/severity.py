@@ -14,7 +14,7 @@ from ml.errors import BundleError, DatasetError
 from ml.labels import Status, Taxonomy
 from ml.predict import Classifier
 from ml.screening import USABLE, Screening
-from ml.severity_grades import DISEASES, LABEL_SET, STAGE, bundle_name
+from ml.severity_grades import DISEASES, LABEL_SET, STAGE, bundle_name, note_of
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +44,19 @@ class SeverityStage:
 
     def grade(self, disease: str, photos: Sequence[NDArray[np.uint8]]) -> dict[str, Any] | None:
         """Photos [H, W, 3] of one lesion of a disease -> its `grade`, the `probabilities` of all grades (the mean over
-        the photos), the `source` of the grades that were learnt (`proxy` or `clinical`), and the `model`."""
+        the photos), the `source` of the grades that were learnt (`proxy` or `clinical`), the `note` that says what such
+        a grade is worth, and the `model`."""
         classifier = self._classifier(disease)
         if classifier is None:
             return None
         card = classifier.card
+        source = str(card.stage["source"])
         mean = classifier.predict(photos).probabilities.mean(axis=0)
         return {
             "grade": card.classes[int(mean.argmax())],
             "probabilities": {code: round(float(p), 6) for code, p in zip(card.classes, mean, strict=True)},
-            "source": str(card.stage["source"]),
+            "source": source,
+            "note": note_of({"source": source}),
             "model": {"name": card.name, "version": card.version},
         }
 

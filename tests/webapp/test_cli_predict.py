@@ -134,6 +134,16 @@ def test_csv_is_one_row_a_photo(invoke: Invoke, photos: Path) -> None:
     assert {"p_mel", "malignant_risk", "status", "gate_verdict", "gate_reason"} <= set(found[0])
 
 
+def test_csv_has_no_cell_that_a_spreadsheet_computes(
+    invoke: Invoke, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = '=HYPERLINK("http:x").png'
+    (photos / "a.png").rename(photos / name)
+    monkeypatch.chdir(photos)
+    (row,) = csv.DictReader(io.StringIO(invoke(predict_command, name, "--format", "csv").stdout))
+    assert row["path"] == f"'{name}"
+
+
 def test_table_is_the_default(invoke: Invoke, photos: Path) -> None:
     result = invoke(predict_command, photos)
     rows = result.stdout.splitlines()

@@ -1,7 +1,10 @@
 """The first look: beside the answer, while it is awaited, alone where asked for, and for the admin's eyes."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +15,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from ml.bundle import Bundle
+from ml.bundle import WEIGHTS, Bundle
 from ml.images import decode, encode_jpeg
 from ml.preliminary import FirstLook
 from tests.webapp.api import KEY, kind_of, send
+from webapp import create_app
 from webapp.cli.predict import predict_command
-from webapp.config import Config
+from webapp.config import PROJECT_FOLDER, Config
 from webapp.inference import get_models
 from webapp.models.screening import ScreeningRow
 from webapp.photos import get_photos
@@ -203,6 +207,38 @@ def test_predict_gives_it(app: Flask, tmp_path: Path, known: bytes, blank: bytes
     assert (first["first_look"]["agrees"] is None) is alone
     assert second["status"] == "refused"
     assert second["first_look"] is None
+
+
+def test_alone_it_needs_no_network_and_a_damaged_one_spoils_no_answer(
+    config: Config, tmp_path: Path, tiny_bundle: Bundle, known: bytes
+) -> None:
+    """A process of its own tells which libraries were loaded."""
+    network, look = tmp_path / "damaged", config.models / "drawn-first-look" / "1" / "first-look.safetensors"
+    shutil.copytree(tiny_bundle.path, network)
+    (network / WEIGHTS).write_bytes(b"no weights")
+    (tmp_path / "a.jpg").write_bytes(known)
+    script = (
+        "import sys; from wsgi import app; from webapp.cli.predict import predict_command as command; "
+        "print(app.test_cli_runner().invoke(command, sys.argv[1:]).output); "
+        "print(*sorted({'torch', 'openvino', 'ml.screen', 'ml.predict'} & set(sys.modules)))"
+    )
+    values = {**os.environ, "MODEL": str(network), "INSTANCE": str(config.instance), "LOG_LEVEL": "ERROR"}
+    arguments = ["--format", "jsonl", str(tmp_path / "a.jpg")]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments, "--first-look-only"],
+        env=values, capture_output=True, text=True, check=True, cwd=PROJECT_FOLDER,
+    )  # fmt: skip
+    *lines, loaded = done.stdout.splitlines()
+    assert loaded == ""
+    assert next(json.loads(line) for line in lines if line.startswith("{"))["first_look"]["predicted"]
+    runner = create_app(config).test_cli_runner()
+    look.write_bytes(b"damaged")
+    answered = runner.invoke(predict_command, arguments)
+    assert answered.exit_code == 0, answered.output
+    assert json.loads(answered.stdout)["first_look"] is None
+    alone = runner.invoke(predict_command, [*arguments, "--first-look-only"])
+    assert alone.exit_code == 1
+    assert "Traceback" not in alone.output
 
 
 def test_an_admin_sees_what_was_measured_until_it_is_erased(

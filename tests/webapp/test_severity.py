@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from flask import Flask
 from PIL import Image
+from sqlalchemy import select
 
 from ml.bundle import Bundle
 from ml.data.drawn import draw_lesion
 from ml.data.prepare import prepare
+from ml.severity_grades import NOTES
 from tests.ml.tiny import TINY, run
 from tests.webapp.api import send
 from webapp.cli.data import data_cli
@@ -22,6 +24,9 @@ from webapp.cli.evaluate import evaluate_command
 from webapp.cli.predict import predict_command
 from webapp.cli.train import train_command
 from webapp.config import Config
+from webapp.extensions import db
+from webapp.models.screening import ScreeningRow
+from webapp.telegram.answers import answer_text
 
 FAST = (
     *("--arch", "lenet", "--weights", "none", "--image-size", "32", "--epochs", "1", "--head-epochs", "0"),
@@ -92,12 +97,21 @@ def test_page_and_api_tell_the_grade_and_where_it_comes_from(
     answer = send(client, bcc).json
     assert answer is not None
     severity = answer["screening"]["severity"]
-    assert set(severity) == {"grade", "probabilities", "source", "model"}
+    assert set(severity) == {"grade", "probabilities", "source", "note", "model"}
+    assert severity["note"] == NOTES[source]
     assert (severity["source"], severity["model"]["name"]) == (source, severity_bundle.card.name)
     assert answer["photos"][0]["severity"] == severity
     page = client.get(f"/results/{answer['id']}")
     assert f'data-severity="{severity["grade"]}"' in page.text
     assert words in page.text
+    app = client.application
+    with app.app_context():
+        row = db.session.scalars(select(ScreeningRow)).one()
+        assert words in answer_text(row, compressed=False)
+        assert row.severity is not None
+        row.severity = {name: value for name, value in row.severity.items() if name != "note"}  # as stored before
+        db.session.commit()
+    assert client.get(f"/api/v1/screenings/{answer['id']}").json["screening"]["severity"] == severity
     assert german in client.get(f"/results/{answer['id']}", headers={"Accept-Language": "de"}).text
 
 
@@ -156,6 +170,10 @@ def test_from_the_proxy_to_an_evaluation_on_the_command_line(
     )  # fmt: skip
     assert "against an image-based proxy, not a clinical grade: quadratic kappa" in lines
     (tmp_path / "photo.png").write_bytes(bcc)
-    assert "(proxy)" in run_one(predict_command, str(tmp_path / "photo.png"))
-    table = run_one(predict_command, str(tmp_path / "photo.png"), "--format", "csv")
-    assert ",proxy\n" in table
+    photo, sheet = str(tmp_path / "photo.png"), tmp_path / "sheet.html"
+    printed = run_one(predict_command, photo, "--contact-sheet", str(sheet))
+    assert "(proxy)" in printed
+    assert NOTES["proxy"] in printed
+    assert f',proxy,"{NOTES["proxy"]}"\n' in run_one(predict_command, photo, "--format", "csv")
+    assert NOTES["proxy"] in run_one(predict_command, photo, "--format", "jsonl")
+    assert NOTES["proxy"] in sheet.read_text(encoding="utf-8")

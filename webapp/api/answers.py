@@ -7,6 +7,7 @@ from flask import url_for
 from flask_babel import force_locale
 
 from ml.screening import Gate, Screening
+from ml.severity_grades import note_of
 from webapp.i18n import gettext as _
 from webapp.models.screening import ScreeningRow, State
 from webapp.screening import advice
@@ -23,10 +24,10 @@ def screening_body(row: ScreeningRow, token: str, language: str) -> dict[str, An
             "self": url_for("api.read_screening", token=token, _external=True),
             "html": url_for("screening.result", token=token, _external=True),
         },
-        "screening": answer_of(row).to_dict() if done else None,
+        "screening": _told(answer_of(row)) if done else None,
         "photos": [
             {
-                **Screening.from_dict(photo.answer).to_dict(),
+                **_told(Screening.from_dict(photo.answer)),
                 "links": {"heatmap": _heatmap_link(token, photo.position) if photo.heatmap else None},
             }
             for photo in row.photos
@@ -41,6 +42,14 @@ def answer_of(row: ScreeningRow) -> Screening:
     """The answer that an answered row holds: the inverse of `ScreeningRow.columns_of`."""
     values = {item.name: getattr(row, item.name) for item in fields(Screening) if item.name != "model"}
     return Screening.from_dict({**values, "model": {"name": row.model_name, "version": row.model_version}})
+
+
+def _told(answer: Screening) -> dict[str, Any]:
+    """The answer as plain values; a grade has its note, also where an earlier version stored it without."""
+    values = answer.to_dict()
+    if answer.severity is not None:
+        values["severity"] = {**answer.severity, "note": note_of(answer.severity)}
+    return values
 
 
 def recommendation(row: ScreeningRow, language: str) -> dict[str, Any]:

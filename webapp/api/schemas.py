@@ -9,6 +9,7 @@ from typing import Any
 from ml.errors import ImageFault
 from ml.labels import CLASS_STATUSES, PHOTO_KINDS
 from ml.screening import TIPS, VERDICTS, Gate, Screening
+from ml.severity_grades import CLINICAL, GRADES, NOTES, PROXY
 from webapp.api.problems import KINDS, TYPE
 from webapp.i18n import LANGUAGES
 from webapp.models.screening import State
@@ -33,11 +34,7 @@ SCREENING_FIELDS: dict[str, Schema] = {
     "thresholds": {"description": "`malignant` and `uncertain`: the risks from which the status is at least that."},
     "gate": {"description": "Whether the photo can be answered at all, and if not, why."},
     "first_look": {"description": "What simple measurements say, beside the answer or alone; null for none."},
-    "severity": {
-        "description": "The second stage, where there is one: `grade` (`mild`, `moderate` or `severe`), "
-        "`probabilities` of the grades, `source` and `model`. With the source `proxy` it is an image-based proxy, not "
-        "a clinical grade."
-    },
+    "severity": {"description": "The second stage, where there is one and it has a model of the named disease."},
     "model": {"description": "`name` and `version` of the model that answered."},
     "seconds": {"description": "What took how long: `decode`, `gate` and `network`."},
 }
@@ -107,6 +104,9 @@ def all_schemas() -> dict[str, Schema]:
     screening["properties"]["first_look"] = nullable(
         reference("FirstLook"), description=SCREENING_FIELDS["first_look"]["description"]
     )
+    screening["properties"]["severity"] = nullable(
+        reference("Severity"), description=SCREENING_FIELDS["severity"]["description"]
+    )
     heatmap = nullable(
         URI, description="A PNG of what raised the named class; null where there is none, as for refused photos."
     )
@@ -114,6 +114,7 @@ def all_schemas() -> dict[str, Schema]:
         "Screening": {**screening, "description": "The answer to one photo, or to all photos of one lesion."},
         "Gate": schema_of_dataclass(Gate, GATE_FIELDS),
         "FirstLook": _first_look(),
+        "Severity": _severity(),
         "PhotoScreening": whole(
             {**screening["properties"], "links": whole({"heatmap": heatmap})},
             description="The answer to one photo by itself.",
@@ -218,6 +219,25 @@ def _first_look() -> Schema:
             "seconds": {"type": "number", "minimum": 0},
         },
         description="A first impression by measured shape, border, colours and texture, without a network.",
+    )
+
+
+def _severity() -> Schema:
+    shares: Schema = {"type": "object", "additionalProperties": {"type": "number", **SHARE}}
+    return whole(
+        {
+            "grade": {"type": "string", "enum": list(GRADES)},
+            "probabilities": {**shares, "description": "Calibrated probability of each grade."},
+            "source": {
+                "type": "string",
+                "enum": [PROXY, CLINICAL],
+                "description": "Where the grades come from that the model learnt: `proxy` is computed from how the "
+                "lesion looks, `clinical` was given by clinicians.",
+            },
+            "note": {"type": "string", "description": f"What the grade is worth. Of a proxy: {NOTES[PROXY]}"},
+            "model": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        description="How pronounced the named disease looks. Show `note` wherever you show it.",
     )
 
 

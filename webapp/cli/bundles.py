@@ -32,3 +32,23 @@ def chosen_bundle(reference: str | None, label_set: str | None = None) -> "Bundl
     if label_set not in (None, bundle.card.label_set):
         raise BundleError(f"The model {bundle.card.name} answers for '{bundle.card.label_set}', not for '{label_set}'.")
     return bundle
+
+
+def chosen_label_set(reference: str | None, label_set: str | None = None) -> str:
+    """The label set of the model that `chosen_bundle` would take, from its card alone: the model may be damaged.
+
+    Raises BundleError where there is no such model, its card tells none, or another one than the one named.
+    """
+    from ml.bundle import find_bundle, stated_label_set
+
+    config: Config = current_app.config["LENS"]
+    if reference is None:
+        if label_set is not None:
+            return label_set
+        reference = configured(config)[0]
+    stated = stated_label_set(find_bundle(reference, config.models))
+    if stated is None:
+        raise BundleError(f"The card of the model '{reference}' cannot be read. Name the classes with --label-set.")
+    if label_set not in (None, stated):
+        raise BundleError(f"The model '{reference}' answers for '{stated}', not for '{label_set}'.")
+    return stated

@@ -15,6 +15,7 @@ from ml.files import write_bytes
 from ml.images import encode_jpeg, thumbnail
 from ml.labels import Status, Taxonomy
 from ml.pages import environment
+from ml.severity_grades import note_of
 
 if TYPE_CHECKING:
     from ml.screening import Screening
@@ -52,9 +53,11 @@ def write_contact_sheet(file: Path, entries: Sequence[Entry], order: str, taxono
     counts = {status.value: found.count(status) for status in GRAVEST if status in found}
     if failed := sum(entry.screening is None for entry in entries):
         counts["not read"] = failed
+    graded = [entry.screening.severity for entry in entries if entry.screening and entry.screening.severity]
     page = templates.get_template(_TEMPLATE).render(
         cards=[_card(entry, taxonomy) for entry in chosen],
         counts=counts,
+        grade_notes={grade["source"]: note_of(grade) for grade in graded},
         by_risk=order == "risk",
         label_set=taxonomy.title,
         model=model,
@@ -83,6 +86,8 @@ def _card(entry: Entry, taxonomy: Taxonomy) -> dict[str, Any]:
         "name": None,
         "probability": None,
         "risk": None,
+        "grade": None,
+        "grade_source": None,
     }
     if found is not None and found.status is Status.REFUSED:
         card["reason"] = (found.gate.reason or found.gate.verdict).replace("_", " ")
@@ -92,6 +97,8 @@ def _card(entry: Entry, taxonomy: Taxonomy) -> dict[str, Any]:
         card["name"] = taxonomy.label(found.predicted).name
         card["probability"] = found.probabilities[found.predicted]
         card["risk"] = found.malignant_risk
+        if found.severity is not None:
+            card |= {"grade": found.severity["grade"], "grade_source": found.severity["source"]}
     return card
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -21,10 +20,11 @@ from flask.cli import with_appcontext
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml.errors import ImageFault, InvalidImage, MLError
+from ml.errors import BundleError, ImageFault, InvalidImage, MLError
 from ml.labels import load_taxonomy
 from ml.screening import beside
-from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+from webapp.cli.answers import WRITERS, Answer
+from webapp.cli.bundles import MODEL_HELP, chosen_bundle, chosen_label_set
 from webapp.cli.contact_sheet import ORDERS, Entry, small_picture, write_contact_sheet
 from webapp.cli.first_looks import first_look_for, none_for
 from webapp.config import Config
@@ -33,7 +33,8 @@ from webapp.inference import severity_stage
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook
     from ml.screen import Screener
-    from ml.screening import Screening
+
+log = logging.getLogger(__name__)
 
 # What counts as a photo inside a folder; a file that is named is always read, whatever it is called.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
@@ -51,25 +52,6 @@ REASONS: dict[ImageFault, str] = {
     "too_small": "The image is too small.",
     "too_complex": "The image takes too much memory or time to decode.",
 }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of one path: a screening, or a sentence that says why there is none."""
-
-    path: str
-    screening: Screening | None
-    error: str | None
-    picture: bytes | None = None
-    """A small JPEG of the photo, where one was asked for."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The line of the JSON Lines format."""
-        values = {} if self.screening is None else self.screening.to_dict()
-        return {"path": self.path, "ok": self.screening is not None, "error": self.error, **values}
-
-
-Writer = Callable[[Answer], None]
 
 
 @click.command("predict")
@@ -117,27 +99,21 @@ def predict_command(
     Each photo is answered by itself. The exit status is 1 if any could not be read.
     """
     from ml.decoding import decode
-    from ml.screen import Screener
 
     config: Config = current_app.config["LENS"]
+    look: FirstLook | None = None
+    screener: Screener | FirstLook
     try:
-        bundle = chosen_bundle(model, label_set)
-        look = first_look_for(bundle.card.label_set)
-        if first_look_only and look is None:
-            raise click.ClickException(none_for(bundle.card.label_set))
-        screener: Screener | FirstLook
-        if first_look_only and look is not None:
-            screener, look = look, None
+        if first_look_only:
+            screener = _first_look_alone(chosen_label_set(model, label_set))
         else:
-            screener = Screener(
-                bundle,
-                answer_not_dermatoscopic=config.answer_not_dermatoscopic,
-                severity=severity_stage(config),
-            )
+            screener = _network(model, label_set, config)
+            look = _first_look_beside(screener.card.label_set)
+        taxonomy = load_taxonomy(screener.card.label_set)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     found = [entry for path in paths for entry in expand(path)]
-    write = WRITERS[style](bundle.card.classes)
+    writer = WRITERS[style](screener.card.classes)
     read = partial(decode, max_pixels=config.max_pixels, max_side=config.photo_max_side)  # as an upload is read
     failed = 0
     entries: list[Entry] = []
@@ -146,13 +122,14 @@ def predict_command(
             if contact_sheet is not None:
                 entries.append(Entry(answer.path, answer.screening, answer.error, answer.picture))
             with bar.external_write_mode(file=sys.stdout):
-                write(answer)
+                writer.write(answer)
             failed += answer.error is not None
             bar.update()
+    writer.close()
     if contact_sheet is not None:
         named = f"{screener.card.name}@{screener.card.version}"
         try:
-            write_contact_sheet(contact_sheet, entries, order, load_taxonomy(bundle.card.label_set), named)
+            write_contact_sheet(contact_sheet, entries, order, taxonomy, named)
         except OSError as error:
             raise click.ClickException(
                 f"Cannot write {contact_sheet}: {error.strerror or 'the folder is not writable'}."
@@ -160,6 +137,33 @@ def predict_command(
     if failed:
         click.echo(f"{failed} of {len(found)} could not be read.", err=True)
         sys.exit(1)
+
+
+def _network(model: str | None, label_set: str | None, config: Config) -> Screener:
+    from ml.screen import Screener
+
+    return Screener(
+        chosen_bundle(model, label_set),
+        answer_not_dermatoscopic=config.answer_not_dermatoscopic,
+        severity=severity_stage(config),
+    )
+
+
+def _first_look_alone(label_set: str) -> FirstLook:
+    """The first look for a label set, without a network beside it: none is loaded, nor a library that runs one."""
+    look = first_look_for(label_set)
+    if look is None:
+        raise click.ClickException(none_for(label_set))
+    return look
+
+
+def _first_look_beside(label_set: str) -> FirstLook | None:
+    """The same beside the network's answer, which does without where there is none or it is damaged."""
+    try:
+        return first_look_for(label_set)
+    except BundleError as error:
+        log.warning("no first look: %s", error)
+        return None
 
 
 def expand(path: str) -> list[str]:
@@ -225,70 +229,3 @@ def _open(name: str, read: Callable[[bytes], NDArray[np.uint8]]) -> Photo | str:
         return "The file cannot be read; check its permissions."
     except InvalidImage as error:
         return REASONS[error.reason]
-
-
-def _jsonl(_: Sequence[str]) -> Writer:
-    return lambda answer: click.echo(json.dumps(answer.to_dict(), allow_nan=False))
-
-
-def _csv(classes: Sequence[str]) -> Writer:
-    columns = ["path", "ok", "error", "label_set", "predicted", *(f"p_{code}" for code in classes), "malignant_risk"]
-    columns += ["status", "gate_verdict", "gate_reason", "model_name", "model_version"]
-    columns += ["first_look", "first_look_probability", "first_look_agrees", "severity", "severity_source"]
-    table = csv.DictWriter(sys.stdout, columns, restval="", lineterminator="\n")
-    table.writeheader()
-
-    def write(answer: Answer) -> None:
-        row: dict[str, Any] = {
-            "path": click.format_filename(answer.path),
-            "ok": str(answer.error is None).lower(),
-            "error": answer.error,
-        }
-        if (found := answer.screening) is not None:
-            row |= {f"p_{code}": p for code, p in (found.probabilities or {}).items()}
-            row |= {
-                "label_set": found.label_set,
-                "predicted": found.predicted,
-                "malignant_risk": found.malignant_risk,
-                "status": found.status.value,
-                "gate_verdict": found.gate.verdict,
-                "gate_reason": found.gate.reason,
-                "model_name": found.model["name"],
-                "model_version": found.model["version"],
-            }
-            if (look := found.first_look) is not None and look["predicted"] is not None:
-                row["first_look"] = look["predicted"]
-                row["first_look_probability"] = look["probabilities"][look["predicted"]]
-                row["first_look_agrees"] = "" if look["agrees"] is None else str(look["agrees"]).lower()
-            if found.severity is not None:
-                row |= {"severity": found.severity["grade"], "severity_source": found.severity["source"]}
-        table.writerow(row)
-
-    return write
-
-
-def _table(_: Sequence[str]) -> Writer:
-    line = "{:<10} {:>6}  {:<10} {:>11}  {}"
-    click.echo(line.format("status", "risk", "class", "probability", "path"))
-
-    def write(answer: Answer) -> None:
-        found, path = answer.screening, click.format_filename(answer.path)
-        if found is None:
-            click.echo(line.format("error", "", "", "", f"{path}: {answer.error}"))
-        elif found.predicted is None and found.first_look is not None:  # it was asked for alone
-            named = found.first_look["predicted"]
-            probability = f"{found.first_look['probabilities'][named]:.3f}"
-            click.echo(line.format(found.status.value, "", named, probability, f"{path} (first look only)"))
-        elif found.predicted is None or found.probabilities is None:
-            why = (found.gate.reason or found.gate.verdict).replace("_", " ")
-            click.echo(line.format(found.status.value, "", "", "", f"{path}: {why}"))
-        else:
-            risk = "" if found.malignant_risk is None else f"{found.malignant_risk:.3f}"
-            probability = f"{found.probabilities[found.predicted]:.3f}"
-            grade = "" if found.severity is None else f"  {found.severity['grade']} ({found.severity['source']})"
-            click.echo(line.format(found.status.value, risk, found.predicted, probability, path) + grade)
-
-    return write
-
-
-WRITERS: dict[str, Callable[[Sequence[str]], Writer]] = {"table": _table, "jsonl": _jsonl, "csv": _csv}

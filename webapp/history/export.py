@@ -15,10 +15,9 @@ from webapp.history.pages import all_keys
 from webapp.models.review import Review, ReviewStatus
 from webapp.models.screening import ScreeningRow
 from webapp.models.user import User
+from webapp.spreadsheets import cell
 
 BATCH = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell must not begin with: spreadsheets would compute it."""
 OWN = (
     "id", "created_at", "finished_at", "deleted_at", "channel", "language", "state", "asked_label_set",
 )  # fmt: skip
@@ -73,7 +72,7 @@ FORMATS = {"csv": (as_csv, "text/csv"), "jsonl": (as_json_lines, "application/js
 def _cell(value: Any) -> Any:
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    return "'" + value if isinstance(value, str) and value.startswith(FORMULA) else value
+    return cell(value)
 
 
 def _read(ids: Sequence[int]) -> list[dict[str, Any]]:

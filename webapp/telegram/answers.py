@@ -1,6 +1,8 @@
 """An answered screening as a message: the sentences of the result page, within what Telegram takes."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from flask import current_app
 
@@ -27,6 +29,8 @@ def answer_text(row: ScreeningRow, *, compressed: bool) -> str:
     parts = [f"{bold(told['headline'])}\n{escape(told['meaning'], quote=False)}"]
     if row.predicted:
         parts.append(_named(row, taxonomy))
+        if row.severity:
+            parts.append(_graded(row.severity))
     elif row.state == State.DONE:
         parts.append(_refused(row, compressed=compressed))
     parts.append(f"{bold(_('What to do next'))}\n{escape(told['lead'], quote=False)}")
@@ -67,6 +71,12 @@ def _named(row: ScreeningRow, taxonomy: Taxonomy | None) -> str:
         if gate.get("tip"):
             sentences.append(f"{_('For the next photo:')} {advice.retake(gate['tip'])}")
     return "\n".join(lines + [escape(sentence, quote=False) for sentence in sentences if sentence])
+
+
+def _graded(severity: Mapping[str, Any]) -> str:
+    grade = advice.severity_word(severity["grade"])
+    meaning = escape(advice.severity_meaning(severity["source"]), quote=False)
+    return f"{bold(_('How pronounced it looks'))}: {escape(grade, quote=False)}\n{meaning}"
 
 
 def _left_out(row: ScreeningRow) -> list[str]:
