@@ -1,16 +1,14 @@
-"""Backups of a running application: database and photos of one moment, models, label sets; checked, and put back.
+"""Backups of a running application: database and photos of one moment, models, label sets; checked as they are made.
 
 The database is copied by SQLite's own backup, in one step. Photos are never changed after they are written, so those
 that its rows name are copied then. One that is gone was deleted meanwhile: the database is copied anew, and tells so.
-What a person has deleted leaves a backup folder when that is brought up to date.
+What a person has deleted leaves a backup folder when that is brought up to date. `webapp.restoring` puts one back.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from sqlalchemy import make_url
 from ml.files import sha256_file, write_json
 from webapp import clock
 from webapp.config import Config
+from webapp.copying import BackupError, copy_database, copy_file, told_of_database
 from webapp.database import sqlite_module
 
 FORMAT = 1
@@ -26,12 +25,10 @@ MANIFEST = "backup.json"
 DATABASE = "database.sqlite"
 SECRET = "secret_key"  # noqa: S105  # the name of a file
 ATTEMPTS = 5
+FEW_SCREENINGS = 20
+"""A backup of more screenings than this does not give way to one of less than half as many unasked."""
 # Photos of screenings that are not deleted.
-NAMED = "SELECT p.name FROM photos p JOIN screenings s ON s.id = p.screening_id WHERE s.deleted_at IS NULL"
-
-
-class BackupError(Exception):
-    """A backup cannot be made, or cannot be trusted; the message says why and what to do."""
+NAMED = "SELECT p.name, s.id FROM photos p JOIN screenings s ON s.id = p.screening_id WHERE s.deleted_at IS NULL"
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ class Backup:
     copied: int
     revision: str | None
     with_secret_key: bool
+    missing: tuple[str, ...] = ()
+    """Names of photos that screenings name and that were not in the photo folder when it was made."""
 
 
 def database_file(config: Config) -> Path:
@@ -57,11 +56,22 @@ def database_file(config: Config) -> Path:
     return Path(address.database)
 
 
-def make_backup(config: Config, folder: Path, *, secret_key: bool = False, link: bool = False) -> Backup:
+def make_backup(
+    config: Config,
+    folder: Path,
+    *,
+    secret_key: bool = False,
+    link: bool = False,
+    allow_missing: bool = False,
+    allow_fewer: bool = False,
+    before: int = 0,
+) -> Backup:
     """Write a backup into `folder`, or bring the one that is there up to date: what it has is not copied again.
 
-    `link` makes hard links where that is possible, for a folder that lives shortly. Raises BackupError, also where
-    what was written does not stand the check.
+    `link` makes hard links where that is possible, for a folder that lives shortly. `allow_missing` goes on without
+    the photos that screenings name and the photo folder lacks. Screenings are never removed, only emptied: a backup
+    that held many (`before`, or what is in `folder`) is given up for one of few only with `allow_fewer`. Raises
+    BackupError, also where what was written does not stand the check.
     """
     database = database_file(config)
     if not database.is_file():
@@ -70,27 +80,46 @@ def make_backup(config: Config, folder: Path, *, secret_key: bool = False, link:
         raise BackupError("The folder is not empty and holds no backup. Name another one.")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    known: dict[str, str] = read_manifest(folder)["files"] if (folder / MANIFEST).is_file() else {}
+    known = read_manifest(folder) if (folder / MANIFEST).is_file() else {"files": {}}
+    before = max(before, known.get("screenings", 0))
     files: dict[str, str] = {}
     snapshot = folder / f".{DATABASE}.part"
     for _ in range(ATTEMPTS):
-        _copy_database(database, snapshot)
-        wanted = dict(_photo_files(config.photos, snapshot))
-        missing = _copy(wanted, folder, known, files, link=link, immutable=True)
+        copy_database(database, snapshot)
+        screenings, names = _contents(snapshot)
+        if before > FEW_SCREENINGS and 2 * screenings < before and not allow_fewer:
+            snapshot.unlink()
+            raise BackupError(
+                f"The backup that is there holds {before} screenings, this database {screenings}: it may be another "
+                "one, or an empty one. Nothing was changed. Look at DATABASE_URL and INSTANCE, name another place, or "
+                "say --allow-fewer."
+            )
+        wanted = {path: config.photos / Path(path).relative_to("photos") for name in names for path in _paths(name)}
+        missing = _copy(wanted, folder, known["files"], files, link=link, immutable=True)
         if not missing:
             break
     files = {name: digest for name, digest in files.items() if name in wanted}
-    copied = sum(name not in known for name in files)
-    _copy(dict(_other_files(config, secret_key=secret_key)), folder, known, files, link=link)
+    copied = sum(name not in known["files"] for name in files)
+    others = dict(_other_files(config, secret_key=secret_key))
+    _copy(others, folder, known["files"], files, link=link)
+    mended = _mend(folder, files, wanted | others)
     snapshot.replace(folder / DATABASE)
     files[DATABASE] = sha256_file(folder / DATABASE)
-    made = {"format": FORMAT, "made_at": clock.now().isoformat(timespec="seconds"), "secret_key": SECRET in files}
-    write_json(folder / MANIFEST, {**made, "files": dict(sorted(files.items()))})
-    for path in _files_below(folder):
+    lost = [name for name in names if photo_path(name) not in files] if allow_missing else []
+    manifest = {
+        "format": FORMAT,
+        "made_at": clock.now().isoformat(timespec="seconds"),
+        "secret_key": SECRET in files,
+        "screenings": screenings,
+        "missing": lost,
+        "files": dict(sorted(files.items())),
+    }
+    write_json(folder / MANIFEST, manifest)
+    (folder / MANIFEST).chmod(0o600)
+    for path in files_below(folder):
         if path.relative_to(folder).as_posix() not in {*files, MANIFEST}:
             path.unlink()
-    found = check_backup(folder)
-    return Backup(folder, found.screenings, found.photos, copied, found.revision, found.with_secret_key)
+    return replace(_check_rows(folder, manifest), copied=copied + mended)
 
 
 def check_backup(folder: Path) -> Backup:
@@ -99,45 +128,59 @@ def check_backup(folder: Path) -> Backup:
     Raises BackupError saying what is wrong.
     """
     manifest = read_manifest(folder)
-    for name, digest in manifest["files"].items():
+    for name in _damaged(folder, manifest["files"]):
+        raise BackupError(f"The backup is damaged: {name} is missing or was changed. Use another one.")
+    return _check_rows(folder, manifest)
+
+
+def _damaged(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
+    for name, digest in files.items():
         path = folder / name
         if not path.is_file() or sha256_file(path) != digest:
-            raise BackupError(f"The backup is damaged: {name} is missing or was changed. Use another one.")
-    with closing(sqlite_module().connect(f"file:{folder / DATABASE}?mode=ro", uri=True)) as connection:
+            yield name
+
+
+def _mend(folder: Path, files: dict[str, str], sources: Mapping[str, Path]) -> int:
+    """Copy files anew that are no longer what was once copied, as a failing disk leaves them; returns how many."""
+    damaged = list(_damaged(folder, files))
+    for name in damaged:
+        try:
+            copy_file(sources[name], folder / name)
+            files[name] = sha256_file(sources[name])
+        except FileNotFoundError:
+            raise BackupError(
+                f"The backup is damaged: {name} was changed in it, and is no longer here to be copied again. Keep it "
+                "for what it still holds, and name another place."
+            ) from None
+    for name in _damaged(folder, {name: files[name] for name in damaged}):
+        raise BackupError(f"What was written does not read back: {name}. Look at the disk, or name another place.")
+    return len(damaged)
+
+
+def _check_rows(folder: Path, manifest: Mapping[str, Any]) -> Backup:
+    """Compare the database of a backup with itself and with the photos that are there."""
+    with (
+        told_of_database("The database in the backup"),
+        closing(sqlite_module().connect(f"file:{folder / DATABASE}?mode=ro", uri=True)) as connection,
+    ):
         sound = [line for (line,) in connection.execute("PRAGMA integrity_check")]
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         if sound != ["ok"] or broken:
             raise BackupError("The database in the backup is damaged. Use another backup.")
-        names = [name for (name,) in connection.execute(NAMED)]
+        named = dict(connection.execute(NAMED).fetchall())
         rows = connection.execute("SELECT count(*) FROM screenings").fetchone()[0]
         has_revision = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
         revision = connection.execute("SELECT version_num FROM alembic_version").fetchone() if has_revision else None
-    lost = [name for name in names if _photo_path(name) not in manifest["files"]]
-    if lost:
+    absent = [name for name in named if photo_path(name) not in manifest["files"]]
+    known = tuple(manifest.get("missing", ()))
+    if lost := sorted({named[name] for name in absent if name not in known}):
+        shown = ", ".join(map(str, lost[:10])) + (" and others" if len(lost) > 10 else "")
         raise BackupError(
-            f"{len(lost)} photos that screenings name are not in the backup, since they were not in the photo folder."
+            f"Photos of {len(lost)} screenings are not in the backup, since they were not in the photo folder "
+            f"(screenings {shown}). Put them back, delete these screenings, or say --allow-missing."
         )
-    return Backup(folder, rows, len(names), 0, revision[0] if revision else None, bool(manifest["secret_key"]))
-
-
-def restore_backup(config: Config, folder: Path, *, overwrite: bool = False) -> Backup:
-    """Check a backup and put it in place. Raises BackupError where something is there already, unless told to."""
-    database = database_file(config)
-    found = check_backup(folder)
-    if not overwrite and not _is_empty(config, database):
-        raise BackupError(
-            "This instance holds screenings, accounts or photos already. Nothing was changed. Stop the application and "
-            "say --overwrite to have what the backup holds instead."
-        )
-    for name in read_manifest(folder)["files"]:
-        target = _place_of(name, config)
-        if target is not None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copy_file(folder / name, target)
-    # The rows come last: whoever is killed before has files too many, which a sweep removes, and no row too many.
-    database.parent.mkdir(parents=True, exist_ok=True)
-    _copy_database(folder / DATABASE, database)
-    return found
+    with_key = bool(manifest["secret_key"])
+    return Backup(folder, rows, len(named) - len(absent), 0, revision[0] if revision else None, with_key, known)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -152,21 +195,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _photo_path(name: str, kind: str = "") -> str:
+def photo_path(name: str, kind: str = "") -> str:
+    """The place of a photo in a backup; of its thumbnail with kind "-small"."""
     return f"photos/{name[:2]}/{name[2:4]}/{name}{kind}.jpg"
 
 
-def _photo_files(store: Path, database: Path) -> Iterator[tuple[str, Path]]:
-    with closing(sqlite_module().connect(database)) as connection:
-        for (name,) in connection.execute(NAMED):
-            for kind in ("", "-small"):
-                path = _photo_path(name, kind)
-                yield path, store / Path(path).relative_to("photos")
+def _paths(name: str) -> tuple[str, str]:
+    return photo_path(name), photo_path(name, "-small")
+
+
+def _contents(database: Path) -> tuple[int, list[str]]:
+    """How many screenings a database has, deleted ones included, and the names of all its photos."""
+    with told_of_database("The database"), closing(sqlite_module().connect(database)) as connection:
+        rows = connection.execute("SELECT count(*) FROM screenings").fetchone()[0]
+        return rows, [name for name, _ in connection.execute(NAMED)]
 
 
 def _other_files(config: Config, *, secret_key: bool) -> Iterator[tuple[str, Path]]:
     for name, folder in (("models", config.models), ("label-sets", config.label_sets)):
-        for path in _files_below(folder):
+        for path in files_below(folder):
             place = path.relative_to(folder)
             if not any(part.startswith(".") for part in place.parts):  # what is being written
                 yield f"{name}/{place.as_posix()}", path
@@ -174,15 +221,8 @@ def _other_files(config: Config, *, secret_key: bool) -> Iterator[tuple[str, Pat
         yield SECRET, config.instance / SECRET
 
 
-def _place_of(name: str, config: Config) -> Path | None:
-    head, _, rest = name.partition("/")
-    folders = {"photos": config.photos, "models": config.models, "label-sets": config.label_sets}
-    if head in folders:
-        return folders[head] / rest
-    return config.instance / SECRET if name == SECRET else None
-
-
-def _files_below(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, in order; none where it is not there."""
     return [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
 
 
@@ -203,52 +243,10 @@ def _copy(
             same = target.is_file() and (immutable or target.stat().st_mtime_ns == source.stat().st_mtime_ns)
             if not (same and (name in known or name in files)):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _copy_file(source, target, link=link)
+                copy_file(source, target, link=link)
                 files[name] = sha256_file(source)
             else:
                 files.setdefault(name, known.get(name, ""))
         except FileNotFoundError:
             missing.append(name)
     return missing
-
-
-def _copy_file(source: Path, target: Path, *, link: bool = False) -> None:
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        if link:
-            os.link(source, temporary)
-        else:
-            shutil.copy2(source, temporary)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        if not link:
-            raise
-        shutil.copy2(source, temporary)  # on another file system
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
-
-
-def _copy_database(source: Path, target: Path) -> None:
-    """SQLite's online backup: the target holds the source as of one moment, whoever writes there meanwhile."""
-    module = sqlite_module()
-    with closing(module.connect(source, timeout=30)) as origin, closing(module.connect(target, timeout=30)) as copy:
-        origin.backup(copy)
-        if target.name.endswith(".part"):
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-
-
-def _is_empty(config: Config, database: Path) -> bool:
-    if any(config.photos.glob("*/*/*.jpg")):
-        return False
-    if not database.is_file():
-        return True
-    with closing(sqlite_module().connect(database)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        return not any(
-            connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608
-            for table in ("screenings", "users")
-            if table in tables
-        )

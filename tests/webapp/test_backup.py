@@ -1,8 +1,11 @@
 """Backups of a running application: whole, checked, and put back into an empty instance."""
 
 import json
+import os
+import tarfile
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +18,15 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select, text
 
 from ml.images import decode
-from webapp import create_app
+from webapp import backup, clock, copying, create_app
 from webapp.backup import MANIFEST
 from webapp.config import Config
+from webapp.database import sqlite_module
 from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow, token_hash
 from webapp.photos import get_photos
 from webapp.screening.lifecycle import Upload, answer, erase, open_screening
+from webapp.screening.upkeep import STRAY_AFTER
 
 Lesion = Callable[..., NDArray[np.uint8]]
 
@@ -169,7 +174,123 @@ def test_a_photo_that_is_lost_is_told(app: Flask, config: Config, lesion: Lesion
     next(config.photos.rglob("*[0-9a-f].jpg")).unlink()
     result = run(app, "backup", tmp_path / "saved")
     assert result.exit_code == 1
-    assert "1 photos that screenings name are not in the backup" in result.output
+    assert "Photos of 1 screenings are not in the backup" in result.output
+    assert "(screenings 1)" in result.output
+    for target in (tmp_path / "saved", tmp_path / "saved.tar"):
+        result = run(app, "backup", target, "--allow-missing")
+        assert result.exit_code == 0, result.output
+        assert "1 screenings and 0 photos" in result.output
+        assert "1 photos were lost" in result.output
+        assert "1 photos were lost" in run(app, "backup", target, "--check").output
+        restored = run(empty(config, f"restored-{target.name}"), "restore", target)
+        assert restored.exit_code == 0, restored.output
+        assert "1 photos were lost" in restored.output
+    assert run(app, "backup", tmp_path / "saved").exit_code == 1, "it is asked for each time"
+
+
+def test_what_was_damaged_in_the_folder_is_copied_again(app: Flask, lesion: Lesion, tmp_path: Path) -> None:
+    put(app, lesion)
+    saved = tmp_path / "saved"
+    assert run(app, "backup", saved).exit_code == 0
+    photo, card = next((saved / "photos").rglob("*.jpg")), saved / "models/own/1/card.json"
+    for path in (photo, card):
+        times = path.stat()
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "is damaged" in run(app, "backup", saved, "--check").output
+    assert "2 files of photos copied" in run(app, "backup", saved).output
+    assert "all checksums agree" in run(app, "backup", saved, "--check").output
+    card.write_text("other")
+    (app.config["LENS"].models / "own/1/card.json").unlink()
+    assert run(app, "backup", saved).exit_code == 0, "what is gone here leaves the backup"
+
+
+def test_a_database_of_few_does_not_replace_a_backup_of_many(
+    app: Flask, config: Config, lesion: Lesion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "FEW_SCREENINGS", 2)
+    for seed in range(3):
+        put(app, lesion, seed)
+    other = empty(config, "other")
+    with other.app_context():
+        upgrade()
+    for target in (tmp_path / "saved", tmp_path / "saved.tar"):
+        assert run(app, "backup", target).exit_code == 0
+        refused = run(other, "backup", target)
+        assert refused.exit_code == 1
+        assert "holds 3 screenings, this database 0" in refused.output
+        assert "3 screenings and 3 photos" in run(app, "backup", target, "--check").output
+        assert "0 screenings and 0 photos" in run(other, "backup", target, "--allow-fewer").output
+
+
+def test_a_restored_photo_is_no_stray(app: Flask, config: Config, lesion: Lesion, tmp_path: Path) -> None:
+    """Its date is that of the restore: a sweep that comes before the rows leaves it alone."""
+    put(app, lesion)
+    for path in config.photos.rglob("*.jpg"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert run(app, "backup", tmp_path / "saved").exit_code == 0
+    restored = empty(config, "restored")
+    assert run(restored, "restore", tmp_path / "saved").exit_code == 0
+    with restored.app_context():
+        assert list(get_photos().written_before(clock.now() - STRAY_AFTER)) == []
+        assert len(list(get_photos().written_before(clock.now() + STRAY_AFTER))) == 2
+
+
+def test_a_damaged_database_is_replaced(app: Flask, config: Config, lesion: Lesion, tmp_path: Path) -> None:
+    put(app, lesion)
+    saved = tmp_path / "saved"
+    assert run(app, "backup", saved).exit_code == 0
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    database = config.instance / "lesion-lens.sqlite"
+    database.write_bytes(b"SQLite format 3\0" + os.urandom(8192))
+    database.with_name(database.name + "-wal").write_bytes(os.urandom(4096))
+    refused = run(app, "backup", tmp_path / "another")
+    assert refused.exit_code == 1
+    assert "is damaged" in refused.output
+    assert isinstance(refused.exception, SystemExit)
+    assert "Nothing was changed" in run(app, "restore", saved).output
+    result = run(app, "restore", saved, "--overwrite")
+    assert result.exit_code == 0, result.output
+    with app.app_context():
+        assert list(db.session.scalars(text("PRAGMA integrity_check"))) == ["ok"]
+        assert db.session.scalar(select(func.count(ScreeningRow.id))) == 1
+        db.session.remove()
+    assert database.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_locked_database_is_told(app: Flask, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "LOCK_SECONDS", 0.3)
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    with closing(sqlite_module().connect(config.instance / "lesion-lens.sqlite")) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("PRAGMA user_version = 1")
+        refused = run(app, "backup", tmp_path / "saved")
+    assert refused.exit_code == 1
+    assert "locked by another program" in refused.output
+    assert run(app, "backup", tmp_path / "saved2").exit_code == 0
+
+
+def test_a_backup_is_its_owners_alone(app: Flask, lesion: Lesion, tmp_path: Path) -> None:
+    put(app, lesion)
+    seen: list[int] = []
+    add = tarfile.TarFile.add
+
+    def noted(archive: tarfile.TarFile, *arguments: object) -> None:
+        seen.append(os.stat(next(tmp_path.glob(".*.part"))).st_mode & 0o777)
+        add(archive, *arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tarfile.TarFile, "add", noted)
+        assert run(app, "backup", tmp_path / "saved.tar").exit_code == 0
+    assert set(seen) == {0o600}, "while it is written too"
+    assert run(app, "backup", tmp_path / "saved").exit_code == 0
+    assert (tmp_path / "saved").stat().st_mode & 0o777 == 0o700
+    for path in [tmp_path / "saved.tar", *(p for p in (tmp_path / "saved").rglob("*") if p.is_file())]:
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_folder_with_something_else_is_left_alone(app: Flask, tmp_path: Path) -> None:

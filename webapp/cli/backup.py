@@ -1,5 +1,7 @@
 """`flask backup` and `flask restore`: what must not be lost, saved while the application runs, and put back."""
 
+import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -13,8 +15,11 @@ from alembic.util import CommandError
 from flask import current_app
 from flask.cli import with_appcontext
 
-from webapp.backup import MANIFEST, Backup, BackupError, check_backup, make_backup, read_manifest, restore_backup
+from webapp.backup import MANIFEST, Backup, check_backup, make_backup, read_manifest
 from webapp.config import PROJECT_FOLDER, Config
+from webapp.copying import BackupError
+from webapp.extensions import db
+from webapp.restoring import restore_backup
 
 
 @click.command("backup")
@@ -22,9 +27,11 @@ from webapp.config import PROJECT_FOLDER, Config
 @click.option(
     "--with-secret-key", is_flag=True, help="Save the secret key too: whoever has the backup can then log in."
 )
+@click.option("--allow-missing", is_flag=True, help="Save the rest where photos that screenings name are lost.")
+@click.option("--allow-fewer", is_flag=True, help="Let a backup of many screenings give way to one of few.")
 @click.option("--check", is_flag=True, help="Only read and check the backup at TARGET.")
 @with_appcontext
-def backup_command(target: Path, with_secret_key: bool, check: bool) -> None:
+def backup_command(target: Path, with_secret_key: bool, allow_missing: bool, allow_fewer: bool, check: bool) -> None:
     """Save database, photos, trained models and own label sets to TARGET: a folder, or a file that ends in .tar.
 
     The application may run meanwhile. A folder that holds a backup is brought up to date; what it has already is not
@@ -33,18 +40,20 @@ def backup_command(target: Path, with_secret_key: bool, check: bool) -> None:
     Without the secret key people log in again after a restore, and the bot's chats are not recognised.
     """
     config: Config = current_app.config["LENS"]
+    options = {"secret_key": with_secret_key, "allow_missing": allow_missing, "allow_fewer": allow_fewer}
     try:
         if check:
             with _opened(target) as folder:
                 found = check_backup(folder)
         elif target.suffix == ".tar":
-            found = _as_file(config, target, secret_key=with_secret_key)
+            found = _as_file(config, target, options)
         else:
-            found = make_backup(config, target, secret_key=with_secret_key)
+            found = make_backup(config, target, **options)
     except (BackupError, OSError) as error:
         raise click.ClickException(_sentence(error)) from error
     new = "" if check else f", {found.copied} files of photos copied"
     click.echo(f"{found.screenings} screenings and {found.photos} photos{new}; all checksums agree.")
+    _tell_missing(found)
     if not check:
         click.echo(
             "The secret key is in it: keep it safe." if found.with_secret_key else "The secret key is not in it."
@@ -58,6 +67,8 @@ def backup_command(target: Path, with_secret_key: bool, check: bool) -> None:
 def restore_command(source: Path, overwrite: bool) -> None:
     """Put a backup that `flask backup` made into this instance, which must be empty."""
     config: Config = current_app.config["LENS"]
+    db.session.remove()
+    db.engine.dispose()  # no connection of this process may hold the file that is replaced
     try:
         with _opened(source) as folder:
             _check_revision(check_backup(folder))
@@ -65,9 +76,17 @@ def restore_command(source: Path, overwrite: bool) -> None:
     except (BackupError, OSError, tarfile.TarError) as error:
         raise click.ClickException(_sentence(error)) from error
     click.echo(f"{found.screenings} screenings and {found.photos} photos restored.")
+    _tell_missing(found)
     if not found.with_secret_key:
         click.echo("The backup holds no secret key: people log in again, and the bot's chats are not recognised.")
     click.echo("Run `flask db upgrade`, then start the application.")
+
+
+def _tell_missing(found: Backup) -> None:
+    if found.missing:
+        click.echo(f"{len(found.missing)} photos were lost before it was made and are not in it:")
+        for name in found.missing:
+            click.echo(f"  {name}")
 
 
 def _sentence(error: Exception) -> str:
@@ -99,16 +118,17 @@ def _opened(source: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def _as_file(config: Config, target: Path, *, secret_key: bool) -> Backup:
+def _as_file(config: Config, target: Path, options: dict[str, bool]) -> Backup:
     """A backup as one file, put in place when it is whole."""
     staging = Path(tempfile.mkdtemp(dir=target.resolve().parent, prefix=f".{target.name}."))
     partial = target.with_name(f".{target.name}.part")
     try:
-        found = make_backup(config, staging, secret_key=secret_key, link=True)
-        with tarfile.open(partial, "w") as archive:
+        found = make_backup(config, staging, link=True, before=_screenings_in(target), **options)
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)  # before anything is in it
+        with os.fdopen(descriptor, "w+b") as file, tarfile.open(fileobj=file, mode="w") as archive:
             for name in [MANIFEST, *read_manifest(staging)["files"]]:
                 archive.add(staging / name, name)
-        partial.chmod(0o600)
         with _opened(partial) as folder:
             check_backup(folder)
         partial.replace(target)
@@ -116,3 +136,13 @@ def _as_file(config: Config, target: Path, *, secret_key: bool) -> Backup:
     finally:
         partial.unlink(missing_ok=True)
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _screenings_in(target: Path) -> int:
+    """How many screenings the backup holds that is in this file; 0 where that is not known."""
+    try:
+        with tarfile.open(target) as archive:
+            manifest = archive.extractfile(MANIFEST)
+            return int(json.load(manifest).get("screenings", 0)) if manifest else 0
+    except (OSError, KeyError, ValueError, AttributeError, tarfile.TarError):
+        return 0
