@@ -1,6 +1,7 @@
 """What every response carries, health, errors and languages."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
+from ml.bundle import Bundle
 from ml.errors import BundleError, InvalidImage
-from webapp import create_app
+from webapp import create_app, health
 from webapp.config import Config
 from webapp.i18n import LANGUAGES, percent
 
@@ -42,12 +44,28 @@ def test_health(client: FlaskClient, config: Config, tmp_path: Path, make_app: C
     without_model = make_app(replace(config, model=str(tmp_path / "nowhere"))).test_client()
     answer = without_model.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json == {"status": "unavailable", "database": "ok", "model": "cannot be loaded"}
+    missing = "There is no model 'nowhere'. Give NAME, NAME@VERSION or the path of a bundle."
+    assert answer.json == {"status": "unavailable", "database": "ok", "model": missing}
     assert without_model.get("/healthz").status_code == 200
     (tmp_path / "empty").mkdir()
     without_tables = create_app(replace(config, instance=tmp_path / "empty")).test_client()
     assert without_tables.get("/readyz").status_code == 503
     assert without_tables.get("/").status_code == 200
+
+
+def test_readiness_says_what_a_damaged_model_lacks(
+    config: Config, tiny_bundle: Bundle, tmp_path: Path, make_app: Callable[[Config], Flask]
+) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "broken")
+    (tmp_path / "broken" / "weights.safetensors").write_bytes(b"no weights")
+    answer = make_app(replace(config, model=str(tmp_path / "broken"))).test_client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert "'broken'" in answer.json["model"]
+    assert "weights.safetensors" in answer.json["model"]
+    assert str(tmp_path) not in answer.text
+    told = "/srv/a b/x.toml of 'models/own/1' and https://lens.example/y cannot be read; yes/no."
+    assert "/" not in health._without_folders(told)
 
 
 @pytest.mark.parametrize(
