@@ -2,8 +2,8 @@
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -242,13 +242,13 @@ def write_folder(folder: Path, fill: Callable[[Path], None], check: Callable[[Pa
     if folder.exists():
         raise BundleError(f"There is a model at '{folder.name}' already; choose another name.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    partial.mkdir()
     try:
         fill(partial)
         sums = "".join(f"{sha256_file(file)}  {file.name}\n" for file in sorted(partial.iterdir()))
         write_bytes(partial / CHECKSUMS, sums.encode())
         check(partial)
-        partial.chmod(0o755)
         os.rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

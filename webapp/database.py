@@ -4,7 +4,8 @@ import importlib
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -53,6 +54,8 @@ def configure(engine: Engine) -> None:
     """
     if engine.dialect.name != "sqlite":
         return
+    if engine.url.database:
+        _keep_private(Path(engine.url.database))
     journal = "WAL"
     if sqlite_module().sqlite_version_info < SAFE_WAL:
         journal = "DELETE"
@@ -79,6 +82,13 @@ def configure(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _keep_private(database: Path) -> None:
+    """Take a database from whoever does not own it, as it may have been made by an older release."""
+    for ending in ("", "-wal", "-shm"):
+        with suppress(OSError):  # not there yet, or somebody else's
+            database.with_name(database.name + ending).chmod(0o600)
 
 
 def forget_deleted() -> bool:

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from ml.images import MAX_PIXELS
+from webapp import create_app
 from webapp.config import PROJECT_FOLDER, Config, ConfigError, kept_secret, load_config, settings_table
 
 
@@ -81,3 +82,34 @@ def test_starting_loads_no_deep_learning_library_and_opens_nothing(tmp_path: Pat
     )
     assert done.stdout == "[] {}\n", done.stderr
     assert [path.name for path in (tmp_path / "instance").iterdir()] == ["secret_key"]
+
+
+def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Whatever umask the application is started with: database, models, photos and exports."""
+    instance = tmp_path / "instance"
+    code = (
+        "import os, wsgi; from pathlib import Path; import numpy as np; from sqlalchemy import text\n"
+        "from ml.files import write_json; from webapp.extensions import db; from webapp.photos import get_photos\n"
+        "with wsgi.app.app_context():\n"
+        "    db.session.execute(text('CREATE TABLE one (id INTEGER)')); db.session.commit()\n"
+        "    get_photos().keep(np.zeros((64, 64, 3), np.uint8))\n"
+        "    folder = wsgi.app.config['LENS'].models; folder.mkdir(); write_json(folder / 'card.json', {})\n"
+        "    Path(os.environ['INSTANCE'], 'export.csv').write_text('x')\n"
+        "    os._exit(0)\n"  # the write-ahead log stays, to be looked at
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'umask 0022; exec "{sys.executable}" -c "$1"', "sh", code],
+        cwd=PROJECT_FOLDER,
+        env={"INSTANCE": str(instance)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    written = {path.relative_to(instance): path.stat().st_mode & 0o777 for path in instance.rglob("*")}
+    assert instance.stat().st_mode & 0o777 == 0o700
+    assert {path.suffix for path in written if path.suffix} >= {".sqlite", ".sqlite-wal", ".jpg", ".json", ".csv"}
+    assert set(written.values()) == {0o600, 0o700}
+    database = instance / "lesion-lens.sqlite"
+    database.chmod(0o644)  # as an older release made it
+    create_app(replace(load_config({}), instance=instance, secret_key="x"))
+    assert database.stat().st_mode & 0o777 == 0o600
