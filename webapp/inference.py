@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from flask import Flask, current_app
 from ml.errors import BundleError, DatasetError
 from webapp.config import Config, ConfigError
 from webapp.metrics import STAGES
-from webapp.model_names import configured, stated_label_sets
+from webapp.model_names import configured, stated_label_sets, versions
 from webapp.promotion.standing import Standing, Standings
+from webapp.promotion.start import Starts
 from webapp.turns import Turns
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ml.screen import Screener
     from ml.severity import SeverityStage
     from ml.similar import CaseIndex
+    from webapp.models.promotion import StartModel
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,14 @@ class Busy(Exception):
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A model in memory, and the SHA-256 of the SHA256SUMS that it was verified against."""
+
+    screener: Screener
+    digest: str
+
+
+@dataclass(frozen=True)
 class Reference:
     """What a model's bundle tells about its answers: its card and, where it keeps them, its confirmed cases."""
 
@@ -51,19 +61,21 @@ class Reference:
 class Models:
     """Loaded models by the folder of their bundle, so that a newly promoted bundle is loaded when it is asked for.
 
-    For each label set the promotions say which model answers, and below them `MODEL`. A promoted one answers once it is
-    loaded and found whole; until then, or where it is not, the one before goes on, and `problems` says why.
+    For each label set the promotions say which model answers, and below them `MODEL`, where a name stands for the
+    version that answered first. A promoted one answers once it is loaded and found whole; until then, or where it is
+    not, the one before goes on, and `problems` says why.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._names = configured(config)
         self._standings = Standings()
+        self._starts = Starts(config)
         self._severity: SeverityStage | None = None
         self._loading = threading.Lock()
         self._holding = threading.Lock()
         self._turn = Turns()
-        self._screeners: dict[Path, Screener] = {}
+        self._screeners: dict[Path, Loaded] = {}
         self._serving: dict[str, str] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._problems: dict[str, str] = {}
@@ -76,7 +88,7 @@ class Models:
         is damaged does not keep the others from answering.
         """
         # One name for the same thing, however it was asked for: `references` must find what is noted here.
-        key = label_set or next(iter(stated_label_sets(self._names[:1], self._config)), "")
+        key = label_set or next(iter(self._stated(self._names[:1])), "")
         wanted = self._candidates(key)
         if version:
             return self.load(f"{Path(wanted[0]).name.partition('@')[0]}@{version}")
@@ -89,22 +101,26 @@ class Models:
             if self._failed_lately(reference):
                 continue
             try:
-                return self._serve(key, reference, wanted[0], self.load(reference))
+                return self._serve(key, reference, wanted[0])
             except BundleError as error:
                 log.error("%s cannot answer: %s", reference, error)
                 self._failed[reference] = (time.monotonic() + RETRY_SECONDS, str(error))
-        return self._serve(key, wanted[-1], wanted[0], self.load(wanted[-1]))
+        return self._serve(key, wanted[-1], wanted[0])
 
     def load(self, reference: str) -> Screener:
         """The screener of a model by its reference, loaded and verified where it is not yet. Raises BundleError."""
+        return self._load(reference).screener
+
+    def _load(self, reference: str, digest: str | None = None) -> Loaded:
+        """`digest` is what the SHA-256 of its SHA256SUMS must be. Raises BundleError, also where it is another."""
         # Imported here: the web application must start without loading a deep-learning library.
         from ml.bundle import find_bundle
 
         path = find_bundle(reference, self._config.models)
-        found = self._held(path)
+        found = self._held(path, digest)
         if found is None:
             with self._loading:
-                found = self._held(path) or self._read(path)
+                found = self._held(path, digest) or self._read(path, digest)
                 with self._holding:
                     self._screeners[path] = found
                     beside = sum(standing.shadow is not None for standing in self._standings.known.values())
@@ -112,40 +128,56 @@ class Models:
                         del self._screeners[old]
         return found
 
-    def _held(self, path: Path) -> Screener | None:
+    def _expected(self, reference: str) -> str | None:
+        """The digest that is written down of what answers first under a name in `MODEL`; None for any other."""
+        name, _, version = reference.rpartition("@")
+        first = self._starts.pinned(name) if name in self._names else None
+        return first.digest if first and first.version == version else None
+
+    def _held(self, path: Path, digest: str | None) -> Loaded | None:
         with self._holding:
             found = self._screeners.pop(path, None)
-            if found is not None:
+            if found is not None and digest in (None, found.digest):
                 self._screeners[path] = found  # the last of the dictionary is the one used last
-            return found
+                return found
+            return None
 
-    def _read(self, path: Path) -> Screener:
-        from ml.bundle import load_bundle
+    def _read(self, path: Path, digest: str | None) -> Loaded:
+        from ml.bundle import CHECKSUMS, load_bundle
+        from ml.files import sha256_file
         from ml.screen import Screener
 
         self._severity = self._severity or severity_stage(self._config)
         bundle = load_bundle(path)
+        found = sha256_file(path / CHECKSUMS)
+        if digest not in (None, found):
+            raise BundleError(f"The model '{bundle.card.name}' was replaced by another of the same name and version.")
         if bundle.card.stage:
             raise BundleError(f"The model '{bundle.card.name}' only grades; SEVERITY=on has it do so.")
         try:
-            return Screener(
+            screener = Screener(
                 bundle,
                 answer_not_dermatoscopic=self._config.answer_not_dermatoscopic,
                 severity=self._severity,
             )
         except DatasetError as error:
             raise BundleError(f"The model's label set cannot be read. {error}") from error
+        return Loaded(screener, found)
 
-    def _serve(self, key: str, reference: str, wanted: str, screener: Screener) -> Screener:
-        """Note which model answers, and where that is not the one that should, why."""
+    def _serve(self, key: str, reference: str, wanted: str) -> Screener:
+        """Load a model and note that it answers, and where it is not the one that should, why. Raises BundleError."""
+        loaded = self._load(reference, self._expected(reference))
+        if not self.keep_start(key, reference, loaded.digest):
+            return self.get(key or None)  # another process answered first, with another version
         if reference == wanted:
             self._failed.pop(reference, None)
             self._problems.pop(key, None)
         else:
-            failure = self._failed[wanted][1]
-            self._problems[key] = f"{wanted} was promoted and cannot answer, so {reference} goes on. {failure}"
+            promoted = wanted in self._promoted(key)
+            why = "was promoted" if promoted else "is what MODEL stands for"
+            self._problems[key] = f"{wanted} {why} and cannot answer, so {reference} goes on. {self._failed[wanted][1]}"
         self._serving[key] = reference
-        return screener
+        return loaded.screener
 
     def _failed_lately(self, reference: str) -> bool:
         return time.monotonic() < self._failed.get(reference, (0.0, ""))[0]
@@ -154,10 +186,33 @@ class Models:
         """References of the models that may answer, the one that should first, and what `MODEL` names last.
 
         `label_set` is "" for the default one where its card cannot be read."""
-        start = self._name_of(label_set) if label_set else self._names[0]
+        return tuple(dict.fromkeys((*reversed(self._promoted(label_set)), *self._start(label_set))))
+
+    def _promoted(self, label_set: str) -> tuple[str, ...]:
         standings = self._standings.now()
-        promoted = standings[label_set].promoted if label_set in standings else ()
-        return tuple(dict.fromkeys((*reversed(promoted), start)))
+        return standings[label_set].promoted if label_set in standings else ()
+
+    def _start(self, label_set: str) -> tuple[str, ...]:
+        """References of what `MODEL` names for a label set: more than one where it is a name without a version."""
+        from ml.bundle import find_bundle, stated_label_set
+
+        def other(reference: str) -> bool:
+            with suppress(BundleError):
+                return stated_label_set(find_bundle(reference, self._config.models)) not in (None, label_set)
+            return False
+
+        found = self._starts.stands_for(self._name_of(label_set) if label_set else self._names[0])
+        return tuple(one for one in found if not (label_set and other(one))) or found[:1]
+
+    def keep_start(self, label_set: str, reference: str, digest: str) -> bool:
+        """Write down that what `MODEL` names is `reference`, as `Starts.keep` does; nothing for a promoted one."""
+        name = reference.rpartition("@")[0]
+        if name not in self._names or reference in self._promoted(label_set):
+            return True
+        return self._starts.keep(name, reference, label_set, digest)
+
+    def _stated(self, names: Sequence[str]) -> dict[str, str]:
+        return stated_label_sets(names, self._config, self._starts.stands_for)
 
     def references(self) -> dict[str, str]:
         """Label set -> the reference of the model that answers it now, the default one first. Nothing is loaded."""
@@ -175,7 +230,7 @@ class Models:
         if standing.promoted:
             return standing.promoted[-1]
         try:
-            card = read_card(find_bundle(self._name_of(label_set), self._config.models))
+            card = read_card(find_bundle(self._start(label_set)[0], self._config.models))
             return f"{card['name']}@{card['version']}"
         except (BundleError, KeyError):
             return ""
@@ -184,13 +239,17 @@ class Models:
         """What was decided about each label set."""
         return self._standings.now()
 
+    def starts(self) -> list[StartModel]:
+        """What the names without a version in `MODEL` stand for, as far as somebody was answered under them."""
+        return [one for name in self._names if (one := self._starts.pinned(name))]
+
     def problems(self) -> list[str]:
         """A sentence for each label set whose promoted model cannot answer."""
         return list(dict.fromkeys(self._problems.values()))
 
     def label_sets(self) -> list[str]:
         """The label sets that are answered, the default model's first. No model is loaded for it."""
-        return list(stated_label_sets(self._names, self._config))
+        return list(self._stated(self._names))
 
     def stated(self) -> list[tuple[str, str, str]]:
         """Label set, name and version of every model that answers, from the cards alone. No model is loaded for it."""
@@ -220,7 +279,7 @@ class Models:
         return found
 
     def _name_of(self, label_set: str) -> str:
-        found = stated_label_sets(self._names, self._config).get(label_set)
+        found = self._stated(self._names).get(label_set)
         if found is None:
             raise BundleError(f"No model answers for label set '{label_set}'.")
         return found
@@ -296,7 +355,7 @@ def init_inference(app: Flask, config: Config) -> None:
     """Give the application its (still empty) set of loaded models. Raises ConfigError for two of one label set."""
     answered: dict[str, str] = {}
     for name in config.model_references:
-        for label_set in stated_label_sets([name], config):
+        for label_set in stated_label_sets([name], config, lambda name: versions(name, config)):
             if label_set in answered:
                 raise ConfigError(
                     f"MODEL names two models for the label set '{label_set}': {answered[label_set]} and {name}. "

@@ -141,6 +141,7 @@ def _list(*, too_few: bool = False) -> str:
         too_few=too_few,
         most=MOST_COMPARED,
         decisions=_decisions(),
+        starts=get_models().starts(),
         reasons=reasons,
     )
 

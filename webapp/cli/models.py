@@ -38,6 +38,10 @@ def list_models() -> None:
     for entry in entries(_config()):
         told = entry.problem or f"{entry.label_set}, {entry.origin}"
         click.echo(f"{entry.reference}\t{entry.role or '-'}\t{told}")
+    for one in get_models().starts():
+        click.echo(
+            f"'{one.name}' in MODEL stands for {one.name}@{one.version} since {one.at:%Y-%m-%d %H:%M} UTC.", err=True
+        )
     for problem in get_models().problems():
         click.echo(problem, err=True)
 
@@ -91,7 +95,7 @@ def promote(name: str, force: str | None) -> None:
         numbers: dict[str, Any]
         try:
             numbers = _checked(name)
-        except MLError as error:
+        except (MLError, Refused) as error:
             if not force:
                 raise
             numbers = {"passes": False, "reasons": ["not_compared"], "notes": [str(error)]}

@@ -68,3 +68,18 @@ class PromotionCheck(Base):
     numbers: Mapped[dict[str, Any]] = mapped_column(JSON)
     by: Mapped[str] = mapped_column(String(80))
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class StartModel(Base):
+    """The version that a name without one in `MODEL` stands for, since that one answered first. Never changed.
+
+    `digest` is the SHA-256 of the bundle's SHA256SUMS: another folder in its place does not answer.
+    """
+
+    __tablename__ = "start_models"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version: Mapped[str] = mapped_column(String(80))
+    label_set: Mapped[str] = mapped_column(String(80))
+    digest: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)

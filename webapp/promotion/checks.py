@@ -14,13 +14,13 @@ from webapp.promotion.decisions import Pair, kept_check
 def checked(pair: Pair, margin: float, by: str, told: Callable[[int, int], None]) -> dict[str, Any]:
     """The numbers of a comparison, from the last time where it was made already. `told`: see ml.challenge.
 
-    Raises DatasetError or BundleError where it cannot be made.
+    Raises DatasetError, BundleError or Refused where it cannot be made.
     """
     kept = kept_check(pair, margin)
     if kept is not None:
         return kept.numbers
     champion, challenger, set_digest = pair.digests
-    numbers = challenge(pair.champion_bundle, pair.challenger_bundle, pair.folder, margin, told=told)
+    numbers = challenge(pair.champion_bundle, pair.challenger_bundle, pair.promotion_set, margin, told=told)
     with write_transaction() as session:
         session.add(
             PromotionCheck(

@@ -30,7 +30,8 @@ class Refused(Exception):
 class Pair:
     """The model that answers a label set and the one that may take its place, both verified, and the set to judge by.
 
-    `champion` and `challenger` are references that every process finds them by.
+    `champion` and `challenger` are references that every process finds them by. `folder` is None where there is no set
+    to judge by.
     """
 
     label_set: str
@@ -38,20 +39,31 @@ class Pair:
     challenger: str
     champion_bundle: Bundle
     challenger_bundle: Bundle
-    folder: Path
+    folder: Path | None
 
     @property
     def digests(self) -> tuple[str, str, str]:
-        """What a comparison is kept under: a digest of each bundle, and of the set's manifest."""
+        """What a comparison is kept under: a digest of each bundle, and of the set's manifest. Raises Refused where
+        there is no set."""
         champion, challenger = bundle_digest(self.champion_bundle), bundle_digest(self.challenger_bundle)
-        return champion, challenger, digest(self.folder / MANIFEST)
+        return champion, challenger, digest(self.promotion_set / MANIFEST)
+
+    @property
+    def promotion_set(self) -> Path:
+        """The folder of the set to judge by. Raises Refused where there is none."""
+        if self.folder is None:
+            raise Refused(
+                f"There is no promotion set for label set '{self.label_set}'. Make one with 'flask data promotion-set' "
+                "and name its folder in PROMOTION_DATA."
+            )
+        return self.folder
 
 
 def make_pair(config: Config, name: str) -> Pair:
     """The model NAME or NAME@VERSION and the one whose place it would take.
 
-    Raises Refused or BundleError where it cannot be promoted: it answers already, is no bundle of this installation, no
-    model answers its label set, or there is no promotion set.
+    Raises Refused or BundleError where it cannot be promoted: it answers already, is no bundle of this installation, or
+    no model answers its label set. Whether there is a set to judge by is asked when it is compared.
     """
     bundle, reference = installed(config, name)
     label_set = bundle.card.label_set
@@ -62,11 +74,6 @@ def make_pair(config: Config, name: str) -> Pair:
     if bundle_digest(holder) == bundle_digest(bundle):
         raise Refused(f"{reference} is the model that answers already.")
     folder = promotion_folder(config, label_set)
-    if folder is None:
-        raise Refused(
-            f"There is no promotion set for label set '{label_set}'. Make one with 'flask data promotion-set' and name "
-            "its folder in PROMOTION_DATA."
-        )
     return Pair(label_set, f"{holder.card.name}@{holder.card.version}", reference, holder, bundle, folder)
 
 
@@ -124,6 +131,8 @@ def decide(pair: Pair, numbers: dict[str, Any], by: str, *, force: str | None = 
     `force` is the reason why it is promoted whatever the numbers say. Raises Refused where another model has been
     promoted since the comparison.
     """
+    # Taking the promotion back must lead to the model that was there before it, whatever is trained meanwhile.
+    get_models().keep_start(pair.label_set, pair.champion, bundle_digest(pair.champion_bundle))
     name, _, version = pair.challenger.rpartition("@")
     passes = bool(numbers["passes"])
     action = Action.PROMOTE if passes or force else Action.REFUSE
