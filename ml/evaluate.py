@@ -25,6 +25,7 @@ from ml.gate import project
 from ml.labels import load_taxonomy
 from ml.predict import Prediction
 from ml.predictions import Predictions
+from ml.provenance import met
 from ml.report import write_report
 from ml.screen import Screener
 from ml.screening import Screening
@@ -205,16 +206,31 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 
 
 def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, str]:
-    """Whether the model may have seen the images it is asked about, as far as its card can tell.
+    """Whether the model may have seen the images it is asked about, as far as its files can tell.
 
     `verdict` is `none`, `overlap` or `unknown`; `message` is a sentence for a person. The card keeps the fingerprint of
-    the data it was trained on, and of the data of each bundle that training started from.
+    the data it was trained on, and of the data of each bundle that training started from; where that is not of this
+    very preparation, the bundle's list of images decides (see ml.provenance), if it has one.
     """
     members = [entry for member in bundle.card.members for entry in (member, *member.get("lineage", ()))]
     trained_on, asked = bundle.card.data, dataset.fingerprint()
     parts = [trained_on, *(entry["data"] for entry in (*bundle.card.lineage, *members))]
     if all(_held_out(data, asked, split) for data in parts):
         return {"verdict": "none", "message": "No: trained on the other splits of the same prepared data."}
+    if trained_on.get("split_digests") == asked["split_digests"] and split in ("train", "val"):
+        use = "trained on these very images" if split == "train" else "chosen and calibrated on these very images"
+        return {"verdict": "overlap", "message": f"The model was {use}; use the test split for figures that count."}
+    asked_about = [record.sha256 for record in dataset.split(split)]
+    known = met(bundle, asked_about) if asked_about else None
+    if known:
+        message = f"The model learnt from, or was tuned on, {known} of these {len(asked_about)} images."
+        return {"verdict": "overlap", "message": message}
+    if known == 0:
+        message = (
+            "No: none of these images is in the list of those that the model learnt from or was tuned on. Copies that "
+            "were saved anew, and other pictures of the same lesions, are not in it by name."
+        )
+        return {"verdict": "none", "message": message}
     for data in parts:
         if data.get("split_digests") != trained_on.get("split_digests"):
             if data.get("source_hashes") and data["source_hashes"] == asked.get("source_hashes"):
@@ -222,9 +238,6 @@ def training_overlap(bundle: Bundle, dataset: Dataset, split: str) -> dict[str, 
                 return {"verdict": "overlap", "message": message}
             message = "Not known: part of the model was trained on other data."
             return {"verdict": "unknown", "message": message}
-    if trained_on.get("split_digests") == asked["split_digests"] and split in ("train", "val"):
-        use = "trained on these very images" if split == "train" else "chosen and calibrated on these very images"
-        return {"verdict": "overlap", "message": f"The model was {use}; use the test split for figures that count."}
     if trained_on.get("source_hashes") and trained_on["source_hashes"] == asked.get("source_hashes"):
         message = "The model was trained on another split of the same source, which shares images with this one."
         return {"verdict": "overlap", "message": message}

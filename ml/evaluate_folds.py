@@ -12,6 +12,7 @@ from ml.errors import DatasetError
 from ml.evaluate import BATCH_SIZE, Request, evaluate
 from ml.evaluate_metrics import CLASSIFICATION
 from ml.files import write_json
+from ml.provenance import met
 
 FOLDS_FILE = "folds.json"
 PER_CLASS = ("precision", "recall", "f1", "auroc")
@@ -93,6 +94,12 @@ def _check_trained_on(bundle: Bundle, fold: Dataset, number: int, name: str) -> 
     own = fold.fingerprint()
     if bundle.card.data.get("split_digests") != own["split_digests"]:
         raise DatasetError(f"{name} was trained on a fold {number} of other data; train it on this data.")
+    tested = [record.sha256 for record in fold.split("test")]
+    if known := met(bundle, tested):  # by image, which also finds another preparation of the same pictures
+        raise DatasetError(
+            f"{name}, or a model that it started from, learnt from {known} of the {len(tested)} images that fold "
+            f"{number} tests; train it from weights of other data."
+        )
     members = [entry for member in bundle.card.members for entry in (member, *member.get("lineage", ()))]
     for earlier in (*bundle.card.lineage, *members):
         data = earlier["data"]

@@ -23,6 +23,7 @@ from ml.files import write_json
 from ml.labels import Taxonomy, load_taxonomy
 from ml.networks import Network, batch_norms, count_parameters, set_channels_last
 from ml.run_folder import HISTORY, LAST, PREVIOUS, PROGRESS, RESULT, STOP, Watch, forget, has_checkpoint
+from ml.training.ancestors import check_ancestors
 from ml.training.checkpoint import check_not_unfinished, resumed_config
 from ml.training.config import TrainingConfig
 from ml.training.failures import told_plainly
@@ -94,6 +95,7 @@ def train(
     graded = dataset.summary.get("severity", {}).get("disease", config.disease)
     if graded != config.disease:
         raise TrainingError(f"The data grade the severity of '{graded}', not of '{config.disease}'.")
+    check_ancestors(config, dataset)
     forget(run_folder, (RESULT,) if resume else (RESULT, STOP, PROGRESS))
     watch = Watch(run_folder)
     watch.tell("preparing", 0)

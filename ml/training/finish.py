@@ -18,6 +18,7 @@ from ml.labels import Taxonomy
 from ml.packing import pack, unpack
 from ml.provenance import listed
 from ml.severity_grades import CLINICAL, STAGE
+from ml.training.ancestors import ancestors
 from ml.training.cases import confirmed, indexed
 from ml.training.checkpoint import Progress
 from ml.training.choices import fix_choices
@@ -79,12 +80,7 @@ def finish(
 def _learnt(config: TrainingConfig, dataset: Dataset) -> str | None:
     """The images that the weights, or choices about them, come from, those of earlier runs and of the teacher too."""
     used = [record.sha256 for name in ("train", "val") for record in dataset.split(name)]
-    return listed(used, [load_bundle(path) for path in _before(config)])
-
-
-def _before(config: TrainingConfig) -> list[Path]:
-    """The bundles that this one started from or learnt of: a warm start's, and the teacher's."""
-    return [path for path in (Path(config.weights), Path(config.teacher or "")) if is_bundle(path)]
+    return listed(used, [load_bundle(path) for path in ancestors(config)])
 
 
 def _stage(config: TrainingConfig, dataset: Dataset) -> dict[str, Any]:
@@ -134,7 +130,7 @@ def _lineage(config: TrainingConfig) -> tuple[dict[str, Any], ...]:
     """The instalments before this one, oldest first, then the teacher with its own: name, version, settings, progress
     and data of each. What a teacher learnt from had a part in the weights too."""
     found: list[dict[str, Any]] = []
-    for path in _before(config):
+    for path in ancestors(config):
         card = load_bundle(path).networks()[0].card
         entry = {"name": card.name, "version": card.version, "training": card.training, "data": card.data}
         found += [*card.lineage, entry]

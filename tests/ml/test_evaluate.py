@@ -210,14 +210,15 @@ def test_report_escapes_what_comes_from_the_data(tmp_path: Path) -> None:
     assert "<script" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_overlap_with_training_is_noticed(tiny_bundle: Bundle, drawn_data: Path) -> None:
+def test_overlap_with_training_is_noticed(tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> None:
+    """By the cards alone, as of models that keep no list of images."""
     dataset = load_dataset(drawn_data)
 
     def verdict(trained_on: Dataset | None, asked: Dataset, split: str, *earlier: Dataset) -> str:
         data = trained_on.fingerprint() if trained_on else {}
         lineage = tuple({"name": "x", "data": before.fingerprint()} for before in earlier)
         card = replace(tiny_bundle.card, data=data, lineage=lineage)
-        return training_overlap(Bundle(tiny_bundle.path, card), asked, split)["verdict"]
+        return training_overlap(Bundle(tmp_path, card), asked, split)["verdict"]
 
     moved = tuple(replace(r, split="val" if r.split == "test" else r.split) for r in dataset.records)
     other_split = replace(dataset, records=moved)
@@ -233,6 +234,18 @@ def test_overlap_with_training_is_noticed(tiny_bundle: Bundle, drawn_data: Path)
         "an earlier instalment saw images of this source"
     )
     assert verdict(dataset, dataset, "test", other_source) == "unknown"
+
+
+def test_overlap_is_told_by_image_where_the_model_lists_what_it_met(tiny_bundle: Bundle, drawn_data: Path) -> None:
+    """A part of the same pictures, prepared anew: no digest of a whole split tells of it."""
+    dataset = load_dataset(drawn_data)
+    other = dataset.summary | {"source_hashes": {"images": "b"}}
+    half = replace(dataset, summary=other, records=dataset.records[::2])
+    renamed = tuple(replace(r, split="test") for r in dataset.split("train")[:3])
+    assert training_overlap(tiny_bundle, half, "test")["verdict"] == "none"
+    found = training_overlap(tiny_bundle, replace(half, records=(*half.split("test"), *renamed)), "test")
+    assert found["verdict"] == "overlap"
+    assert f"3 of these {len(half.split('test')) + 3} images" in found["message"]
 
 
 def test_data_of_other_classes_is_refused_in_a_sentence(tiny_bundle: Bundle, tmp_path: Path) -> None:

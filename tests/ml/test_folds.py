@@ -1,6 +1,7 @@
 """Training and evaluating by folds: each fold has a model of its own, and only that one answers for it."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import stdev
@@ -8,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from ml.bundle import Bundle
+from ml.bundle import CHECKSUMS, LEARNT, Bundle
 from ml.data.manifest import Dataset, load_dataset, load_manifest, read_image
 from ml.data.prepare import prepare
 from ml.errors import DatasetError, TrainingError
 from ml.evaluate_folds import evaluate_folds, headline, match_folds, spread
 from ml.labels import Status
+from ml.provenance import DIGITS
 from ml.screen import Screener
 from ml.train import train
 from ml.train_folds import chosen_folds, train_folds
+from ml.training.ancestors import check_ancestors
 from tests.ml.data.layouts import drawn_rashes, place
 from tests.ml.tiny import TINY
 
@@ -119,6 +122,45 @@ def renamed(bundle: Bundle, fold: int) -> Bundle:
 
 def started_from(bundle: Bundle, earlier: Bundle) -> Bundle:
     return replace(bundle, card=replace(bundle.card, lineage=({"name": "earlier", "data": earlier.card.data},)))
+
+
+@pytest.mark.parametrize("role", ["weights", "teacher"])
+def test_a_fold_starts_from_nothing_that_has_met_its_test(
+    bundles: list[Bundle], data: Path, tmp_path: Path, role: str
+) -> None:
+    """Some of the same pictures, prepared anew and split otherwise: no digest of the whole tells of it."""
+    reduced = tmp_path / "source"
+    shutil.copytree(data.parent / "source", reduced)
+    for folder in reduced.iterdir():
+        sorted(folder.iterdir())[-1].unlink()
+    prepare(reduced, "folders", tmp_path / "reduced", label_set="mpox", fractions=SHARES, seed=3)
+    early = train(CONFIG, tmp_path / "reduced", tmp_path / "run", tmp_path / "m" / "early" / "1", progress_bar=False)
+    where = early.path if role == "teacher" else early.path / "weights.safetensors"  # as good as the bundle itself
+    config = replace(CONFIG, **{role: str(where)})
+    with pytest.raises(TrainingError, match=r"early@1 learnt from or was tuned on \d+ of the 24 images"):
+        train_folds(config, data, tmp_path / "runs", tmp_path / "m" / "late" / "1", (1,), progress_bar=False)
+    unlisted = tmp_path / "m" / "unlisted"
+    shutil.copytree(early.path, unlisted)
+    (unlisted / LEARNT).unlink()
+    sums = (unlisted / CHECKSUMS).read_text(encoding="ascii").splitlines(keepends=True)
+    (unlisted / CHECKSUMS).write_text("".join(line for line in sums if LEARNT not in line), encoding="ascii")
+    with pytest.raises(TrainingError, match="keeps no list of the images"):
+        check_ancestors(replace(CONFIG, **{role: str(unlisted)}), load_dataset(data, 1))
+    check_ancestors(replace(CONFIG, **{role: str(bundles[0].path)}), load_dataset(data, 1))  # its own fold's
+    with pytest.raises(TrainingError, match="Fold 2 cannot start from it"):
+        check_ancestors(replace(CONFIG, **{role: str(bundles[0].path)}), load_dataset(data, 2))
+
+
+def test_a_model_that_has_met_a_folds_test_is_not_evaluated_on_it(
+    bundles: list[Bundle], data: Path, tmp_path: Path
+) -> None:
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(bundles[0].path, spoilt)
+    tested = load_dataset(data, 1).split("test")[0].sha256[:DIGITS]
+    with (spoilt / LEARNT).open("a", encoding="ascii") as file:
+        file.write(f"{tested}\n")
+    with pytest.raises(DatasetError, match="learnt from 1 of the 24 images that fold 1 tests"):
+        match_folds((Bundle(spoilt, bundles[0].card), bundles[1]), load_manifest(data))
 
 
 def test_folds_that_are_not_there_are_one_clear_error(data: Path, plain: Path, tmp_path: Path) -> None:
