@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from ml.decoder_child import (
     ANSWER,
     CHILD_NUMBER,
+    CPU_SECONDS,
     DECODE,
     DIMENSIONS,
     END,
@@ -36,8 +36,9 @@ from ml.decoder_child import (
     READY,
     REQUEST,
 )
+from ml.decoder_memory import processor_seconds, resident_bytes, shared_memory, write_all
 from ml.errors import DecoderUnavailable, InvalidImage
-from ml.images import MAX_PIXELS, sniff
+from ml.images import MAX_BYTES, MAX_PIXELS, sniff
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,13 @@ KEPT_BYTES = 32 * 1024 * 1024
 """Shared memory beyond this is given back after a picture."""
 WALL_SECONDS = 10.0
 """A child that has not answered by then is ended; its own limit is processor time (ml.decoder_child.CPU_SECONDS)."""
-WAIT_SECONDS = 30.0
-START_SECONDS = 60.0
+HEAVY_SECONDS = CPU_SECONDS / 2
+"""One that is late and has worked for so long was kept busy by its picture; one that has not was kept from working."""
+WAIT_SECONDS = 5.0
+"""For a free child. Whoever waits here waits for an answer of the application, which promises one within 10 s."""
+START_SECONDS = 20.0
+RETRIES = 2
+"""So often a picture is given to another child where one went away that may have died of something else."""
 # What the children get of this process's environment: how programs are found and read, no setting and no secret.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 TOO_COMPLEX = "Decoding the picture takes too much memory or time."
@@ -69,13 +75,16 @@ class _Child:
     file: IO[bytes]
     pixels: IO[bytes]
     pictures: int = 0
+    worked: float = 0.0
+    """Seconds of processor time before the picture that it is at."""
 
     def ask(
         self, operation: bytes, data: bytes, max_pixels: int, max_side: int
     ) -> tuple[int, int, NDArray[np.uint8] | None]:
         """Height, width and, where asked for, pixels [H, W, 3]. Raises InvalidImage as the child says, or _Died."""
         self.pictures += 1
-        _write(self.file.fileno(), data)
+        self.worked = processor_seconds(self.number)
+        write_all(self.file.fileno(), data)
         try:
             self.channel.sendall(REQUEST.pack(operation, len(data), max_pixels, max_side))
             answer = self.channel.recv(ANSWER.size)
@@ -102,12 +111,16 @@ class _Child:
             read += count
         return found
 
+    def is_heavy(self) -> bool:
+        """Whether the picture that it is at has had it work for long."""
+        return processor_seconds(self.number) - self.worked >= HEAVY_SECONDS
+
     def may_go_on(self) -> bool:
         """Whether it serves another picture; gives back shared memory after a large one."""
         for memory in (self.file, self.pixels):
             if os.fstat(memory.fileno()).st_size > KEPT_BYTES:
                 os.ftruncate(memory.fileno(), 0)
-        return self.pictures < PICTURES and _resident(self.number) < GROWN_BYTES
+        return self.pictures < PICTURES and resident_bytes(self.number) < GROWN_BYTES
 
     def close(self) -> None:
         for one in (self.channel, self.file, self.pixels):
@@ -143,7 +156,7 @@ class _ForkServer:
     def fork(self) -> _Child:
         """A new child. Raises OSError where there can be none."""
         ours, theirs = socket.socketpair()
-        file, pixels = _shared_memory(), _shared_memory()
+        file, pixels = shared_memory(), shared_memory()
         try:
             with theirs:
                 descriptors = array.array("i", [theirs.fileno(), file.fileno(), pixels.fileno()])
@@ -213,9 +226,11 @@ class DecoderPool:
     def _ask(
         self, operation: bytes, data: bytes, max_pixels: int, max_side: int
     ) -> tuple[int, int, NDArray[np.uint8] | None]:
+        if len(data) > MAX_BYTES:
+            raise InvalidImage("too_many_bytes")
         sniff(data)  # what is no picture at all, or of a kind that is not read, keeps no child busy
         with self._turn():
-            while True:
+            for _ in range(1 + RETRIES):
                 child = self._take()
                 fresh = child.pictures == 0
                 try:
@@ -224,13 +239,15 @@ class DecoderPool:
                     self._end(child)  # whoever stumbled over one file reads no other
                     raise
                 except _Died as error:
+                    late, heavy = isinstance(error.__cause__, TimeoutError), child.is_heavy()
                     died_of = self._end(child)
-                    if died_of is None or (not fresh and died_of != signal.SIGXCPU and not _timed_out(error)):
+                    if late:
+                        log.warning("a decoder did not answer in time over a file of %d bytes", len(data))
+                        raise _refusal(signal.SIGXCPU if heavy else signal.SIGKILL) from None
+                    if died_of is None or (not fresh and died_of != signal.SIGXCPU):
                         continue  # it may have died of something else: a fresh one tells
                     log.warning("a decoder died of signal %d over a file of %d bytes", died_of, len(data))
-                    if died_of in (signal.SIGKILL, signal.SIGXCPU):
-                        raise InvalidImage("too_complex", TOO_COMPLEX) from None
-                    raise InvalidImage("damaged", "The file is damaged.") from None
+                    raise _refusal(died_of) from None
                 except BaseException:
                     self._end(child)
                     raise
@@ -240,6 +257,7 @@ class DecoderPool:
                 else:
                     self._end(child)
                 return answer
+            raise DecoderUnavailable("The processes that decode pictures end as soon as they are started.")
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -285,30 +303,13 @@ class DecoderPool:
         self._server = None
 
 
-def _timed_out(error: _Died) -> bool:
-    return isinstance(error.__cause__, TimeoutError)
-
-
-def _shared_memory() -> IO[bytes]:
-    """A file without a name that, on Linux, lies in memory only."""
-    if sys.platform == "linux":
-        return os.fdopen(os.memfd_create("picture", os.MFD_CLOEXEC), "w+b", buffering=0)
-    return tempfile.TemporaryFile(buffering=0)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view, written = memoryview(data), 0
-    while written < len(view):
-        written += os.pwrite(descriptor, view[written:], written)
-
-
-def _resident(number: int) -> int:
-    """Bytes that a process has in memory; 0 where the system does not tell."""
-    try:
-        with open(f"/proc/{number}/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
+def _refusal(died_of: int) -> InvalidImage | DecoderUnavailable:
+    """What the death of a child over a picture means: that it asks too much, that it is broken, or nothing about it."""
+    if died_of == signal.SIGXCPU:
+        return InvalidImage("too_complex", TOO_COMPLEX)
+    if died_of == signal.SIGKILL:  # the system was short of memory or of time: no file has a child end so
+        return DecoderUnavailable("The system ended or held up a process that decodes pictures.")
+    return InvalidImage("damaged", "The file is damaged.")
 
 
 # One for the whole process: decoders belong to it as its threads do, and bound its memory whoever calls.

@@ -18,6 +18,8 @@ from PIL import ExifTags, Image, ImageCms
 
 from ml.errors import ImageFault, InvalidImage
 
+MAX_BYTES: int = 200 * 1024 * 1024
+"""No file that holds one photo is larger, whoever brings it; what people send is held to MAX_UPLOAD_MB beside."""
 MAX_PIXELS: int = 50_000_000
 MIN_SIDE: int = 16  # pixels; nothing can be recognised in less
 

@@ -160,10 +160,40 @@ def test_the_fork_server_may_die_without_harm(pool: DecoderPool) -> None:
     assert pool.decode(PHOTOS["JPEG"]).shape == (64, 96, 3)
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGSEGV, "damaged"), (signal.SIGKILL, "too_complex")])
-def test_a_child_that_dies_over_a_picture_refuses_it(
-    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch, number: int, expected: str
+@LINUX
+def test_a_fork_server_that_dies_each_time_is_not_started_for_ever(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[int] = []
+
+    def killed(child: decoding._Child, *request: Any) -> Any:
+        asked.append(child.number)
+        assert pool._server is not None
+        pool._server._process.kill()
+        pool._server._process.wait()
+        raise decoding._Died
+
+    monkeypatch.setattr(decoding._Child, "ask", killed)
+    with pytest.raises(DecoderUnavailable, match="as soon as they are started"):
+        pool.decode(PHOTOS["JPEG"])
+    assert len(asked) == 1 + decoding.RETRIES
+    monkeypatch.undo()
+    assert pool.decode(PHOTOS["JPEG"]).shape == (64, 96, 3)
+
+
+def test_a_file_that_is_too_large_keeps_no_child_busy(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MAX_BYTES", len(PHOTOS["JPEG"]) - 1)
+    assert reason(pool, PHOTOS["JPEG"]) == "too_many_bytes"
+    with pytest.raises(InvalidImage):
+        pool.dimensions(PHOTOS["JPEG"])
+    assert pool._server is None
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGSEGV, "damaged"), (signal.SIGKILL, None)])
+def test_a_child_that_dies_over_a_picture_refuses_it(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch, number: int, expected: str | None
+) -> None:
+    """Broken where it crashed; not the picture's fault where the system has ended it, as it does when memory is out."""
     asked: list[int] = []
     ask = decoding._Child.ask
 
@@ -173,7 +203,11 @@ def test_a_child_that_dies_over_a_picture_refuses_it(
         return ask(child, *request)
 
     monkeypatch.setattr(decoding._Child, "ask", noted)
-    assert reason(pool, many_scans(4000)) == expected
+    if expected:
+        assert reason(pool, many_scans(4000)) == expected
+    else:
+        with pytest.raises(DecoderUnavailable, match="The system ended"):
+            pool.decode(many_scans(4000))
     assert len(asked) == 1, "a fresh child's death is taken for the picture's fault"
     monkeypatch.undo()
     assert pool.decode(PHOTOS["JPEG"]).shape == (64, 96, 3)
@@ -201,7 +235,12 @@ def test_a_picture_that_takes_too_long_is_refused(
 
 def test_an_answer_that_does_not_come_is_not_waited_for(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "WALL_SECONDS", 0.2)
-    assert reason(pool, many_scans(4000)) == "too_complex"
+    with pytest.raises(DecoderUnavailable, match="held up"):  # a host that is busy with something else
+        pool.decode(many_scans(4000))
+    if sys.platform == "linux":
+        monkeypatch.setattr(decoding, "HEAVY_SECONDS", 0.01)
+        monkeypatch.setattr(decoding, "WALL_SECONDS", 0.5)
+        assert reason(pool, many_scans(4000)) == "too_complex"
 
 
 @LINUX

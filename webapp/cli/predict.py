@@ -20,7 +20,8 @@ from flask.cli import with_appcontext
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml.errors import BundleError, ImageFault, InvalidImage, MLError
+from ml.errors import BundleError, DecoderUnavailable, ImageFault, InvalidImage, MLError
+from ml.images import MAX_BYTES
 from ml.labels import load_taxonomy
 from ml.screening import beside
 from webapp.cli.answers import WRITERS, Answer
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 # What counts as a photo inside a folder; a file that is named is always read, whatever it is called.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
 
-MAX_BYTES = 200 * 1024 * 1024
 
 REASONS: dict[ImageFault, str] = {
     "empty": "The file is empty.",
@@ -229,3 +229,5 @@ def _open(name: str, read: Callable[[bytes], NDArray[np.uint8]]) -> Photo | str:
         return "The file cannot be read; check its permissions."
     except InvalidImage as error:
         return REASONS[error.reason]
+    except DecoderUnavailable:
+        return "It could not be decoded now, since the machine is too busy or out of memory. Try again."
