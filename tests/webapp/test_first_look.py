@@ -16,8 +16,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from ml.bundle import WEIGHTS, Bundle
+from ml.data.prepare import prepare
 from ml.images import decode, encode_jpeg
-from ml.preliminary import FirstLook
+from ml.preliminary import FirstLook, load_first_look
+from ml.train_first_look import train_first_look
+from tests.ml.tiny import draw_rash, write_rashes
 from tests.webapp.api import KEY, kind_of, send
 from webapp import create_app
 from webapp.cli.predict import predict_command
@@ -88,6 +91,7 @@ def test_is_what_the_page_shows_while_the_answer_is_awaited(
     assert f'data-first-look="{kept.first_look["predicted"]}"' in waiting.text
     assert 'data-predicted=""' in waiting.text
     assert "not the answer yet" in waiting.text
+    assert "The photo has not been checked yet" in waiting.text
     assert "no all-clear" in waiting.text
     assert 'http-equiv="refresh"' in waiting.text  # it goes on by itself without JavaScript
     client.get(location)
@@ -155,7 +159,7 @@ def test_the_api_gives_it_alone(client: FlaskClient, known: bytes, blank: bytes,
     assert answer.json["photos"][0]["first_look"]["predicted"] == found["first_look"]["predicted"]
     page = client.get(answer.json["links"]["html"]).text
     assert 'data-status="uncertain"' in page
-    assert "The model was not asked" in page
+    assert "The model was not asked, and did not check the photo" in page
     assert "All classes" not in page
     assert rows()[0].attempts == 0
 
@@ -164,6 +168,33 @@ def test_the_api_gives_it_alone(client: FlaskClient, known: bytes, blank: bytes,
     assert refused["screening"]["status"] == "refused"
     assert refused["screening"]["first_look"] is None
     assert kind_of(send(client, known, first_look="please")) == "form-invalid"
+
+
+def test_a_first_look_at_a_rash_advises_to_keep_apart(
+    config: Config, make_app: Callable[[Config], Flask], rash_bundle: Bundle, known: bytes, tmp_path: Path
+) -> None:
+    """Whatever it names: a first look that knows contagious diseases, alone and while the answer is awaited."""
+    folder = config.models / "rash-first-look" / "1"
+    prepare(write_rashes(tmp_path / "source", per_class=24), "folders", tmp_path / "data", label_set="msid")
+    train_first_look(tmp_path / "data", folder, candidates=({"strength": 0.1, "balance": 0.5},), progress=False)
+    look = load_first_look(folder)
+    drawn = (encode_jpeg(draw_rash(name, number)) for name in ("normal", "monkeypox") for number in range(12))
+    judged = next(one for one in drawn if look.look(decode(one)).probabilities is not None)
+    app = make_app(replace(config, model=str(rash_bundle.path)))
+    answer = send(app.test_client(), judged, first_look="only").json
+    assert answer is not None
+    told = answer["recommendation"]
+    assert "keep apart from others" in told["lead"]
+    assert any("towels" in point for point in told["points"])
+    assert "next few weeks" not in str(told)
+    page = app.test_client().get(answer["links"]["html"]).text
+    assert page.count("keep apart from others") == 1
+    with app.app_context(), get_models().turn():
+        pending = send(app.test_client(), judged).json
+        assert pending is not None
+        assert pending["state"] == "pending"
+        waiting = app.test_client().get(pending["links"]["html"]).text
+    assert "keep apart from others" in waiting
 
 
 @pytest.mark.parametrize(("first", "then"), [("only", None), (None, "only")])

@@ -6,11 +6,12 @@ from typing import Any
 from flask import url_for
 from flask_babel import force_locale
 
+from ml.labels import find_taxonomy
 from ml.screening import Gate, Screening
 from ml.severity_grades import note_of
 from webapp.i18n import gettext as _
 from webapp.models.screening import ScreeningRow, State
-from webapp.screening import advice
+from webapp.screening import advice, first_impressions
 
 
 def screening_body(row: ScreeningRow, token: str, language: str) -> dict[str, Any]:
@@ -55,8 +56,7 @@ def _told(answer: Screening) -> dict[str, Any]:
 def recommendation(row: ScreeningRow, language: str) -> dict[str, Any]:
     """What the result means and what to do next, in `language`: the sentences of the result page."""
     with force_locale(language):
-        # Whoever gets no answer, for whatever cause, is told the same.
-        next_step = advice.recommendation(str(row.status) if row.state == State.DONE else "refused")
+        next_step = first_impressions.next_step(row, find_taxonomy(row.label_set) if row.label_set else None)
         return {
             "language": language,
             "headline": advice.status_word(str(row.status) if row.state == State.DONE else "failed"),
