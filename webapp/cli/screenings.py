@@ -3,6 +3,7 @@
 from typing import TextIO
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy import select
 
@@ -17,6 +18,7 @@ from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State
 from webapp.screening.lifecycle import answer
 from webapp.screening.upkeep import TooManyStrays, delete_strays, erase_expired, finish_erasures
+from webapp.training.nightly import note_sweep
 
 screenings = AppGroup("screenings", help="Look after uploaded photos and their results.")
 
@@ -39,6 +41,7 @@ def sweep(whatever: bool) -> None:
         strays = delete_strays(whatever=whatever)
     except TooManyStrays as error:
         refusal = str(error)
+    note_sweep(current_app.config["LENS"].instance)
     pending = db.session.scalars(
         select(ScreeningRow.id)
         .where(

@@ -22,7 +22,8 @@ def trainer_command() -> None:
     """Train what admins have queued at /admin/training, one run at a time, until stopped.
 
     Ctrl-C or SIGTERM interrupts the run under way; the next start goes on with it from its last whole epoch. A second
-    trainer on the same database does nothing until the first is gone.
+    trainer on the same database does nothing until the first is gone. Once a night it does what `flask screenings
+    sweep` does, where no timer has done it.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     try:

@@ -14,6 +14,7 @@ from webapp.config import Config
 from webapp.models.training_run import Kind, RunState
 from webapp.training import queue
 from webapp.training.commands import default_threads
+from webapp.training.nightly import Nightly
 from webapp.training.work import CannotBegin, Work
 
 log = logging.getLogger("lesion_lens.trainer")
@@ -37,14 +38,20 @@ class Trainer:
         self._told = float("-inf")
 
     def serve(self) -> None:
-        """Work until `stop` is set; runs that are under way then are interrupted, to be taken up again."""
+        """Work until `stop` is set; runs that are under way then are interrupted, to be taken up again.
+
+        Once a night what `flask screenings sweep` does is done, where nobody else has done it.
+        """
+        nightly = Nightly(self._config)
         try:
             while not self._stop.is_set():
                 self._give_sign()
+                nightly.step()
                 for kind in Kind:
                     self._step(kind)
                 self._stop.wait(POLL_SECONDS)
         finally:
+            nightly.end()
             for work in self._works.values():
                 self._interrupt(work)
 
