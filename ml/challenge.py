@@ -20,6 +20,8 @@ from ml.similar import CaseIndex
 
 Told = Callable[[int, int], None]
 RESAMPLES = 2000
+EVERY_SKIN = "skin"
+"""What a gate `accepts` that was not taught to refuse the other kind of photos (see ml.gate.fit_gate)."""
 
 
 def challenge(
@@ -35,8 +37,9 @@ def challenge(
     in the champion's place, and every number that says so, as plain JSON types (`ml.promotion.Verdict` and more).
 
     `told` is called with images answered and to be answered, those of both models counted. Models that cannot be
-    compared (other classes, or images that one has learnt from) are refused without an answer: then there is no
-    `figures`. Raises DatasetError where there is no such split or it cannot be read.
+    compared (other classes, or images that one has learnt from), and a challenger whose gate was not taught to refuse
+    what the champion's refuses, are refused without an answer: then there is no `figures`. Raises DatasetError where
+    there is no such split or it cannot be read.
     """
     dataset = _promotion_set(folder)
     of = 2 * len(dataset.split(PROMOTION))
@@ -93,6 +96,7 @@ def _decided(
         "challenger": describe_bundle(challenger),
         "promotion_digest": dataset.digest(PROMOTION),
         "margin": margin,
+        "gates": [bundle.card.gate.get("accepts", EVERY_SKIN) for bundle in (champion, challenger)],
         "images": len(records),
         "lesions": len({record.lesion_id for record in records}),
     }
@@ -113,6 +117,8 @@ def _incomparable(
         reasons.append("other_classes")
     elif dataset.classes != champion.card.classes:
         reasons.append("set_of_other_classes")
+    if not _gates_as_well(challenger.card.gate, champion.card.gate):
+        reasons.append("gate_accepts_more")
     for role, bundle in (("champion", champion), ("challenger", challenger)):
         known = _has_met(bundle, dataset, records)
         if known:
@@ -120,6 +126,15 @@ def _incomparable(
         elif known is None:
             notes.append(f"{role}_may_have_met_them")
     return reasons, notes
+
+
+def _gates_as_well(gate: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether a gate, by its entry in the card, was taught to refuse every kind of photos that another was.
+
+    The promotion set has only photos that both are made for, so that no answer to it can tell.
+    """
+    unlearnt = set(before.get("measured", {})) - set(gate.get("measured", {}))
+    return not unlearnt and before.get("accepts", EVERY_SKIN) in (EVERY_SKIN, gate.get("accepts", EVERY_SKIN))
 
 
 def _has_met(bundle: Bundle, dataset: Dataset, records: tuple[ImageRecord, ...]) -> bool | None:

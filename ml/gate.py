@@ -189,6 +189,7 @@ def fit_gate(
     seed: int = 0,
     frame: Mapping[str, NDArray[np.float32]] | None = None,
     photos: str = "dermatoscopic",
+    most_asked: float = MOST_ASKED,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Arrays for `gate.safetensors` and the limits for the card.
 
@@ -196,8 +197,9 @@ def fit_gate(
     pictures by kind (the last two of `KINDS_BY_PHOTOS` for the `photos` that it is made for), possibly none. The limits
     of head and novelty are set where they refuse the shares `REFUSED` of the validation pictures, the latter with room
     where those are few. `frame` (`mean` and `deviation` [D], `components` [K, D]) is kept where given, else fitted to
-    the training pictures. `inputs` in the card are quantiles of what was measured, to tell later whether photos drift
-    away: novelty of the validation pictures, else of the training pictures.
+    the training pictures; `most_asked` is the largest limit on the head. `inputs` in the card are quantiles of what
+    was measured, to tell later whether photos drift away: novelty of the validation pictures, else of the training
+    pictures.
     """
     arrays = dict(frame or fit_frame(training.features))
     rows = np.random.default_rng(seed).permutation(len(training.features))[:BANK_SIZE]
@@ -209,7 +211,7 @@ def fit_gate(
     usable = kind_probabilities(arrays, validation)[:, 0]
     limits = {
         "novelty": float(np.quantile(novelty, 1 - REFUSED["novelty"])) * (1 + spare_room(len(novelty))),
-        USABLE: min(MOST_ASKED, float(np.quantile(usable, REFUSED[USABLE]))) if others else 0.0,
+        USABLE: min(most_asked, float(np.quantile(usable, REFUSED[USABLE]))) if others else 0.0,
         **quality_limits(qualities),
     }
     return arrays, {

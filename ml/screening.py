@@ -17,6 +17,13 @@ NOT_CLINICAL = "not_clinical"
 POOR_QUALITY = "poor_quality"
 VERDICTS = (USABLE, NOT_SKIN, NOT_DERMATOSCOPIC, NOT_CLINICAL, POOR_QUALITY)
 
+GATE_FOLDERS = {
+    "dermatoscopic": {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC},
+    "clinical": {"not_skin": NOT_SKIN, "dermatoscopic": NOT_CLINICAL},
+}
+"""By the photos that a model is made for (ml.labels.PHOTO_KINDS): the folders of others that teach its gate, and what
+these are."""
+
 # What to do about each reason for a refusal. Codes, not sentences: whoever shows them translates them.
 TIPS = {
     "not_skin": "photograph_the_lesion",

@@ -125,7 +125,7 @@ def train_first_look(
         validation=_figures(classifier, calibration, validation, priors, best.prior_power),
         licence=licence(fingerprint),
         intended_use=INTENDED_USE,
-        limits=limits(fingerprint, load_taxonomy(dataset.label_set)),
+        limits=limits(fingerprint, load_taxonomy(dataset.label_set), {**check.entry, "measured": check.held}),
     )
     quantiles = np.quantile(training.values, np.linspace(0, 1, QUANTILES), axis=0).T.astype(np.float32)
     look = FirstLook(card, tensors(classifier, check.arrays, quantiles))

@@ -113,6 +113,12 @@ class Config:
         "Folders that admins may train on from the web, with commas between: made by `flask data prepare`, or holding "
         "such folders. `INSTANCE/datasets` when unset.",
     ] = ""
+    gate_pictures: Annotated[
+        str,
+        "Folder of photos that a model must not answer, with `not_skin/`, `clinical_photos/` and, for models of "
+        "ordinary photos, `dermatoscopic/`: the gate of every model trained here learns from them. "
+        "`INSTANCE/gate-pictures` when unset, where that folder is there.",
+    ] = ""
     training_threads: Annotated[
         int, "Processor threads of a run started from the web. 0 takes half of the cores, so that answers stay quick."
     ] = 0
@@ -165,6 +171,14 @@ class Config:
         """The folders in `TRAINING_DATA`."""
         named = tuple(Path(name) for part in self.training_data.split(",") if (name := part.strip()))
         return named or (self.instance / "datasets",)
+
+    @property
+    def gate_folder(self) -> Path | None:
+        """The folder in `GATE_PICTURES`; None where none is named and the one in `INSTANCE` is not there."""
+        if self.gate_pictures:
+            return Path(self.gate_pictures)
+        own = self.instance / "gate-pictures"
+        return own if own.is_dir() else None
 
     @property
     def host_names(self) -> tuple[str, ...]:

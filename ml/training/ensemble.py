@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ml.predict import Classifier, combined
 from ml.provenance import listed
 from ml.training.choices import fix_choices
 from ml.training.config import OperatingPoints
+from ml.training.model_card import licence
 
 log = logging.getLogger("lesion_lens.train")
 
@@ -56,6 +57,7 @@ def make_ensemble(
             "operating_points": asdict(points),
         },
         lineage=(),
+        licence=licence(first.data, _learnt_before(members)),
     )
     weights, gate = dict[str, NDArray[Any]](), dict[str, NDArray[Any]]()
     for index, member in enumerate(members):
@@ -75,6 +77,12 @@ def make_ensemble(
     )
     log.info("Validation: %s", card.validation)
     return save_bundle(folder, card, weights, gate, case_index(members[0]), {LEARNT: listed((), members)})
+
+
+def _learnt_before(members: Sequence[Bundle]) -> list[Mapping[str, Any]]:
+    """The data of each member, and of what it started from or learnt of."""
+    cards = [member.card for member in members]
+    return [data for card in cards for data in (card.data, *(entry["data"] for entry in card.lineage))]
 
 
 def case_index(bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:

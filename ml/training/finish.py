@@ -44,7 +44,7 @@ def finish(
     counts = np.bincount(run.training.labels, minlength=run.classes).astype(np.float64)
     priors = counts / counts.sum()
     chosen = fix_choices(logits, labels, priors, taxonomy, config.operating_points)
-    architecture = find_architecture(config.architecture)
+    architecture, data, lineage = find_architecture(config.architecture), dataset.fingerprint(), _lineage(config)
     card = Card(
         name=folder.parent.name,
         version=folder.name,
@@ -61,17 +61,16 @@ def finish(
         test_time_views=config.test_time_views,
         preprocessing=config.preprocessing.for_card(PREPROCESSING),
         training={"config": _public(config), "progress": vars(progress)},
-        data=dataset.fingerprint(),
+        data=data,
         validation=chosen.validation,
-        lineage=_lineage(config),
+        lineage=lineage,
         stage=_stage(config, dataset),
-        licence=licence(dataset.fingerprint()),
+        licence=licence(data, (entry["data"] for entry in lineage)),
         intended_use=INTENDED_USE,
-        limits=limits(dataset.fingerprint(), taxonomy),
     )
     log.info("Validation: %s", card.validation)
     arrays, gate = fit_run_gate(run, dataset, negatives, taxonomy.photos)
-    card = replace(card, gate=gate)
+    card = replace(card, gate=gate, limits=limits(data, taxonomy, gate))
     record = run.folder / HISTORY
     texts = {LEARNT: _learnt(config, dataset), HISTORY: record.read_text() if record.is_file() else None}
     return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays), texts)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml.bundle import Bundle
 from ml.data.manifest import Dataset, ImageRecord, read_image
-from ml.gate import GateModel, Seen, fit_gate, is_held_out
+from ml.gate import CLEARLY, MOST_ASKED, GateModel, Seen, fit_gate, is_held_out
 from ml.gate_quality import quality_scores
 from ml.gate_texture import texture
 from ml.preprocess import Preprocessing, prepared
@@ -85,9 +85,11 @@ def fit_network_gate(
 ) -> tuple[dict[str, Features], dict[str, Any]]:
     """The gate's arrays and its entry in the card.
 
-    Limits come from training and validation pictures. With `negatives`, a head learns to tell `photos`, the kind that
-    the network is made for, from others; those files that `is_held_out` names are kept from it and give the entry's
-    `measured`: verdicts of unseen pictures by kind. `frame` is that of `fit_gate`.
+    Limits come from training and validation pictures. A head learns to tell `photos`, the kind that the network is made
+    for, from drawn pictures and those in `negatives`; those files that `is_held_out` names are kept from it and give
+    the entry's `measured`: verdicts of unseen pictures by kind. Without `negatives` nothing teaches it what an everyday
+    photo is, or skin in the other kind of photos, and the entry says so: `accepts` is then "skin". `frame` is that of
+    `fit_gate`.
     """
     random = np.random.default_rng(seed)
     pictures = [read_image(record, MAX_SIDE) for record in sample(dataset.split("train"), TRAINING_PICTURES, random)]
@@ -99,8 +101,10 @@ def fit_network_gate(
             fitted = [picture.pixels for picture in found if not is_held_out(picture.name)]
             held[kind] = [picture for picture in found if is_held_out(picture.name)]
             others[kind] = extract([*fitted, *copies(fitted, OTHER_COPIES[kind], random)])
-        drawn = extract(generated(random, GENERATED_PICTURES))
-        others[NOT_SKIN] = joined([others[NOT_SKIN], drawn]) if NOT_SKIN in others else drawn
+    # Alone they are not to outnumber the usable pictures.
+    number = GENERATED_PICTURES if negatives is not None else min(GENERATED_PICTURES, len(pictures))
+    drawn = extract(generated(random, number))
+    others[NOT_SKIN] = joined([others[NOT_SKIN], drawn]) if NOT_SKIN in others else drawn
     arrays, entry = fit_gate(
         joined(training),
         extract(read_image(record, MAX_SIDE) for record in dataset.split("val")),
@@ -109,6 +113,7 @@ def fit_network_gate(
         seed=seed,
         frame=frame,
         photos=photos,
+        most_asked=MOST_ASKED if negatives is not None else CLEARLY,
     )
     gate = GateModel.from_card(arrays, entry)
     entry["measured"] = {

@@ -15,6 +15,7 @@ from ml.labels import load_taxonomy
 from ml.training.cases import confirmed, indexed
 from ml.training.ensemble import case_index
 from ml.training.gate_fit import MAX_SIDE, bundle_features, fit_network_gate
+from ml.training.model_card import limits
 
 FRAME = ("mean", "deviation", "components")
 """What places features in the space of similar cases; it stays, or kept features would mean something else."""
@@ -36,9 +37,10 @@ def refit_gate(
     seer = bundle.member(chosen) if bundle.card.members or chosen else bundle
     old = seer.gate_arrays()
     frame = {name: old[name] for name in FRAME}
-    show, photos = bundle_features(seer), load_taxonomy(bundle.card.label_set).photos
-    arrays, entry = fit_network_gate(show, dataset, negatives, seed, frame, photos)
-    card = replace(bundle.card, name=folder.parent.name, version=folder.name, gate=entry)
+    show, taxonomy = bundle_features(seer), load_taxonomy(bundle.card.label_set)
+    arrays, entry = fit_network_gate(show, dataset, negatives, seed, frame, taxonomy.photos)
+    told = limits(bundle.card.data, taxonomy, entry)
+    card = replace(bundle.card, name=folder.parent.name, version=folder.name, gate=entry, limits=told)
     gates: dict[str, NDArray[Any]] = dict(arrays)
     if card.members:
         members = [{**own, "gate": entry} if index == chosen else own for index, own in enumerate(card.members)]

@@ -11,16 +11,11 @@ from PIL import Image, ImageDraw
 
 from ml.decoding import decode
 from ml.errors import DatasetError, InvalidImage
-from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN
+from ml.screening import GATE_FOLDERS
 
 log = logging.getLogger("lesion_lens.train")
 
 Pixels = NDArray[np.uint8]
-FOLDERS = {
-    "dermatoscopic": {"not_skin": NOT_SKIN, "clinical_photos": NOT_DERMATOSCOPIC},
-    "clinical": {"not_skin": NOT_SKIN, "dermatoscopic": NOT_CLINICAL},
-}
-"""By the photos that a model is made for (ml.labels.PHOTO_KINDS): the folders of others, and what these are."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +27,8 @@ class Picture:
 
 
 def find_negatives(folder: Path, photos: str = "dermatoscopic") -> dict[str, list[Path]]:
-    """Files by kind in the `FOLDERS` for a model made for these photos, sorted. Raises DatasetError for none."""
-    names = FOLDERS[photos]
+    """Files by kind in the `GATE_FOLDERS` for a model made for these photos, sorted. Raises DatasetError for none."""
+    names = GATE_FOLDERS[photos]
     found = {kind: sorted(p for p in (folder / name).rglob("*") if p.is_file()) for name, kind in names.items()}
     if not any(found.values()):
         raise DatasetError(f"No pictures in {' or '.join(f'{folder}/{name}' for name in names)}.")

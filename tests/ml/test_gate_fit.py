@@ -9,12 +9,15 @@ import pytest
 from PIL import Image
 
 from ml.bundle import CASES, WEIGHTS, Bundle, load_bundle
+from ml.data.artificial import artificial
 from ml.data.manifest import ImageRecord, load_dataset, read_image
 from ml.errors import BundleError, TrainingError
-from ml.gate import is_held_out, project
+from ml.gate import CLEARLY, is_held_out, project
+from ml.labels import Status
 from ml.predict import Classifier
 from ml.screen import Screener
 from ml.similar import CaseIndex
+from ml.training import model_card
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
 from ml.training.gate_fit import bundle_features, fit_network_gate, sample
@@ -45,10 +48,29 @@ def test_a_new_gate_leaves_the_network_and_the_space_of_similar_cases_alone(
 ) -> None:
     assert (refitted.path / WEIGHTS).read_bytes() == (tiny_bundle.path / WEIGHTS).read_bytes()
     old, new = tiny_bundle.gate_arrays(), refitted.gate_arrays()
-    assert "head_weight" in set(new) - set(old)
+    assert not np.array_equal(old["head_weight"], new["head_weight"])
     for name in FRAME:
         assert np.array_equal(old[name], new[name])
-    assert replace(refitted.card, version=tiny_bundle.card.version, gate=tiny_bundle.card.gate) == tiny_bundle.card
+    same = {name: getattr(tiny_bundle.card, name) for name in ("version", "gate", "limits")}
+    assert replace(refitted.card, **same) == tiny_bundle.card
+    unmeasured = model_card.NOT_SKIN_LIMIT
+    assert unmeasured in tiny_bundle.card.limits
+    assert unmeasured not in refitted.card.limits
+
+
+def test_without_other_pictures_a_gate_learns_from_drawn_ones_and_says_what_it_cannot_tell(
+    tiny_bundle: Bundle, drawn_data: Path
+) -> None:
+    gate = tiny_bundle.card.gate
+    assert set(gate["fitted_on"]) == {"not_skin"}
+    assert (gate["accepts"], gate["measured"]) == ("skin", {})
+    assert 0 < gate["limits"]["usable"] <= CLEARLY
+    screener = Screener(tiny_bundle)
+    refused = [screener.screen_batch([pixels])[0].status for _, pixels in artificial(each=3)]
+    assert refused.count(Status.REFUSED) >= 14
+    lesions = [read_image(record, 640) for record in load_dataset(drawn_data).split("test")]
+    verdicts = Counter(view.gate.verdict for view in screener.screen_batch(lesions))
+    assert verdicts["not_skin"] == 0
 
 
 def test_pictures_kept_from_the_fit_are_counted(refitted: Bundle, negatives: Path) -> None:

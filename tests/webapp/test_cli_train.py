@@ -13,6 +13,7 @@ from PIL import Image
 
 from ml.bundle import load_bundle
 from ml.screening import USABLE
+from webapp.config import Config
 from webapp.training.allocator import TUNABLES, VARIABLE
 
 TINY = "--arch lenet --weights none --epochs 2 --head-epochs 0 --batch-size 8 --workers 0 --threads 1"
@@ -87,6 +88,14 @@ def test_gate_pictures_are_learnt_and_measured(app: Flask, drawn_data: Path, tmp
     refused = sum(count for verdicts in gate["measured"].values() for v, count in verdicts.items() if v != USABLE)
     assert refused > 0
     assert "broken.jpg is not a picture" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_gate_pictures_of_the_installation_are_learnt_where_none_are_named(
+    app: Flask, config: Config, drawn_data: Path, tmp_path: Path
+) -> None:
+    (config.instance / "gate-pictures").mkdir()
+    command = f"train --data {drawn_data} --run {tmp_path}/run {TINY}".split()
+    assert "No pictures in" in app.test_cli_runner().invoke(args=command).output
 
 
 @pytest.mark.parametrize(

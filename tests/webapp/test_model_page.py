@@ -175,14 +175,38 @@ def test_the_page_speaks_german(visit: Callable[..., Any], evaluated: Bundle) ->
 
 def test_every_limit_that_training_writes_has_its_translation(app: Flask) -> None:
     with app.test_request_context(headers={"Accept-Language": "de"}):
-        limits = model_card.limits({"source_format": "ham10000"}, load_taxonomy("ham10000"))
+        spots, rashes = load_taxonomy("ham10000"), load_taxonomy("msid")
+        taught = {"measured": {"not_skin": {}}}
+        limits = model_card.limits({"source_format": "ham10000"}, spots, {"accepts": "dermatoscopic", **taught})
         assert len(limits) == 4
+        ham10000, folders = {"source_format": "ham10000"}, {"source_format": "folders"}
         for sentence in (
             *limits,
-            *model_card.limits({"source_format": "msid"}, load_taxonomy("msid")),
+            *model_card.limits({"source_format": "ham10000"}, spots, {"accepts": "skin"}),
+            *model_card.limits({"source_format": "msid"}, rashes, {"accepts": "clinical", **taught}),
+            *model_card.limits({"source_format": "msid"}, rashes, {"accepts": "skin"}),
             model_card.licence({}),
+            model_card.licence(ham10000),
+            model_card.licence(ham10000, [{"source_format": "msid"}, folders]),
         ):
             assert words.card_sentence(sentence) != sentence
+    assert words.UNTAUGHT == model_card.UNTAUGHT_LIMITS
+    assert words.REFUSED == {"dermatoscopic": model_card.DERMATOSCOPIC_LIMIT, "clinical": model_card.CLINICAL_LIMIT}
+
+
+def test_a_model_whose_check_knows_no_ordinary_photos_says_so(visit: Callable[..., Any], tiny_bundle: Bundle) -> None:
+    """Whatever an older card claims of it."""
+    told = "Its check was never taught to tell ordinary photos of skin apart"
+    assert tiny_bundle.card.gate["accepts"] == "skin"
+    assert told in " ".join(tiny_bundle.card.limits)
+    page = visit(tiny_bundle).text
+    assert "data-untaught" in page
+    assert page.count(told) == 2
+    taxonomy = load_taxonomy("ham10000")
+    old = replace(tiny_bundle.card, limits=(model_card.DERMATOSCOPIC_LIMIT, *model_card.LIMITS))
+    assert words.limits(old, taxonomy) == [model_card.UNTAUGHT_LIMITS["dermatoscopic"], *model_card.LIMITS]
+    taught = replace(old, gate={**old.gate, "accepts": "dermatoscopic"})
+    assert words.limits(taught, taxonomy) == list(old.limits)
 
 
 def test_whole_numbers_add_up_to_a_hundred_and_nothing_that_happened_is_none() -> None:

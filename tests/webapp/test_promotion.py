@@ -1,5 +1,6 @@
 """Which model answers: refusal, promotion, rollback, two decisions at once, and what happens when files are damaged."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from webapp.extensions import db
 from webapp.inference import get_models, get_screener
 from webapp.models.audit import AuditEntry
 from webapp.models.promotion import Promotion, PromotionCheck
-from webapp.promotion.decisions import Refused, decide, make_pair
+from webapp.promotion.decisions import Refused, decide, kept_check, make_pair
 
 
 @pytest.fixture
@@ -136,6 +137,47 @@ def test_models_that_cannot_be_compared_are_refused(
     path = str(tiny_bundle.path)
     assert "is not in the models folder" in runner.invoke(args=["models", "promote", path]).output
     assert answering(app) == "good@1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"accepts": "dermatoscopic"}, {"accepts": "skin"}),
+        ({"accepts": "dermatoscopic"}, {}),
+        ({"accepts": "skin", "measured": {"not_skin": {"not_skin": 3}}}, {"accepts": "skin", "measured": {}}),
+    ],
+)
+def test_a_model_that_answers_what_the_other_refuses_is_refused(
+    app: Flask,
+    runner: FlaskCliRunner,
+    config: Config,
+    tiny_bundle: Bundle,
+    believable: dict[str, Any],
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    """The promotion set cannot tell: it has no ordinary photos."""
+    shutil.rmtree(config.models / "good")
+    limits = {"limits": tiny_bundle.card.gate["limits"]}
+    install(tiny_bundle, config.models, "good", **(believable | {"gate": before | limits}))
+    install(tiny_bundle, config.models, "open", **(believable | {"gate": after | limits}))
+    result = runner.invoke(args=["models", "promote", "open"])
+    assert result.exit_code == 1
+    assert "It answers photos that the model in its place refuses" in result.output
+    assert answering(app) == "good@1"
+    assert [row.action for row in rows(app)] == ["refuse"]
+
+
+def test_a_comparison_from_before_gates_were_looked_at_is_made_anew(
+    app: Flask, runner: FlaskCliRunner, config: Config
+) -> None:
+    assert runner.invoke(args=["models", "check", "twin"]).exit_code == 0
+    with app.app_context():
+        kept = db.session.scalars(select(PromotionCheck)).one()
+        assert kept.numbers["passes"]
+        kept.numbers = {name: value for name, value in kept.numbers.items() if name != "gates"}
+        db.session.commit()
+        assert kept_check(make_pair(config, "twin"), MARGIN) is None
 
 
 def test_too_small_a_set_says_how_many_lesions_are_needed(config: Config, make_app: Callable[[Config], Flask]) -> None:

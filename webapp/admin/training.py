@@ -20,7 +20,7 @@ from webapp.inference import get_models
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.models.user import Role
 from webapp.training import queue
-from webapp.training.choices import estimate
+from webapp.training.choices import estimate, pictures_lacking
 from webapp.training.commands import run_folder
 from webapp.training.trainer import trainer_is_there
 
@@ -137,6 +137,7 @@ def _form_page(form: TrainingForm, order: Order | None) -> str:
         form=form,
         order=order,
         expected=expected,
+        lacking=pictures_lacking(_config(), order.data.label_set) if order else [],
         whole=expected.whole(order.epochs) if expected and order else None,
         words=words,
     )

@@ -8,6 +8,7 @@ from flask.cli import with_appcontext
 
 from ml.errors import MLError
 from webapp.cli.train import checked_name
+from webapp.config import Config
 
 
 @click.group("gate")
@@ -21,7 +22,8 @@ def gate_cli() -> None:
 @click.option(
     "--gate-negatives",
     type=click.Path(path_type=Path),
-    help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/.",
+    help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/. "
+    "[default: that of GATE_PICTURES]",
 )
 @click.option("--out", "name", callback=checked_name, help="Name of the new bundle. [default: the model's own]")
 @click.option("--seed", default=0, show_default=True, help="Of the pictures drawn and varied for the fit.")
@@ -37,11 +39,12 @@ def refit_command(
     from ml.train import new_version
     from ml.training.gate_refit import refit_gate
 
-    models = current_app.config["LENS"].models
+    config: Config = current_app.config["LENS"]
+    models, negatives = config.models, gate_negatives or config.gate_folder
     try:
         found = load_bundle(find_bundle(bundle, models))
         folder = models / (name or found.card.name) / new_version()
-        fitted = refit_gate(found, data, gate_negatives, folder, seed=seed, network=network)
+        fitted = refit_gate(found, data, negatives, folder, seed=seed, network=network)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     for kind, verdicts in fitted.card.gate["measured"].items():

@@ -100,7 +100,8 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option(
     "--gate-negatives",
     type=click.Path(path_type=Path),
-    help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/.",
+    help="Folder with not_skin/ and clinical_photos/; for ordinary photos with not_skin/ and dermatoscopic/. "
+    "[default: that of GATE_PICTURES]",
 )
 @click.option(
     "--preliminary",
@@ -149,6 +150,7 @@ def train_command(
     run that was killed, or stopped by --stop-after, goes on with --resume to the result that an unbroken run would have
     had.
     """
+    gate_negatives = gate_negatives or current_app.config["LENS"].gate_folder
     if preliminary:
         train_preliminary(data, name, gate_negatives, options["seed"])
         return

@@ -110,9 +110,9 @@ def promotion_folder(config: Config, label_set: str) -> Path | None:
 
 
 def kept_check(pair: Pair, margin: float) -> PromotionCheck | None:
-    """The comparison of exactly these files at this margin, where it was made already."""
+    """The comparison of exactly these files at this margin, where it was made already, with the gates looked at."""
     champion, challenger, set_digest = pair.digests
-    return db.session.scalar(
+    found = db.session.scalar(
         select(PromotionCheck)
         .where(
             PromotionCheck.champion == champion,
@@ -123,6 +123,7 @@ def kept_check(pair: Pair, margin: float) -> PromotionCheck | None:
         .order_by(PromotionCheck.id.desc())
         .limit(1)
     )
+    return found if found is not None and "gates" in found.numbers else None
 
 
 def decide(pair: Pair, numbers: dict[str, Any], by: str, *, force: str | None = None) -> bool:

@@ -54,6 +54,11 @@ def sentence(code: str, numbers: Mapping[str, Any]) -> str:
         ),
         "other_classes": lambda: _("It knows other classes than the model that answers, so it cannot take its place."),
         "set_of_other_classes": lambda: _("The promotion set was prepared for other classes."),
+        "gate_accepts_more": lambda: _(
+            "It answers photos that the model in its place refuses: ordinary photos of skin, or photos of no skin at "
+            "all. Its check was never shown any. Train it again with GATE_PICTURES set, or give it another check with "
+            "“flask gate refit”."
+        ),
         "champion_has_met_them": lambda: _(
             "The model that answers learnt from some of these photos, so that the comparison would favour it. Another "
             "promotion set is needed."

@@ -89,6 +89,17 @@ def starts(config: Config) -> list[Start]:
     return found
 
 
+def pictures_lacking(config: Config, label_set: str) -> list[str]:
+    """The folders of pictures that the gate of a model for this label set would need and that are not there, or empty
+    (see GATE_PICTURES): it would answer such photos."""
+    from ml.labels import find_taxonomy
+    from ml.screening import GATE_FOLDERS
+
+    taxonomy, place = find_taxonomy(label_set), config.gate_folder
+    names = GATE_FOLDERS[taxonomy.photos] if taxonomy else ()
+    return [name for name in names if place is None or not any(path.is_file() for path in (place / name).rglob("*"))]
+
+
 def estimate(config: Config, data: PreparedData, architecture: str, image_size: int) -> Estimate:
     """From what the same network has taken before, in runs of this installation or as the models' cards tell it: time
     grows with the number of pictures and of their pixels."""

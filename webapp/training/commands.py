@@ -42,5 +42,7 @@ def arguments_of(run: TrainingRun, config: Config) -> list[str]:
         "--workers": threads // 2,
         "--run": run_folder(config, run.id),
     }
+    if config.gate_folder is not None:
+        given["--gate-negatives"] = config.gate_folder
     flags = ["--include-reviewed"] if options.get("include_reviewed") else []
     return ["train", *(str(part) for pair in given.items() for part in pair), *flags, "--resume"]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +55,22 @@ def test_an_admin_starts_a_run_after_seeing_what_it_takes(
     page = admin.get(urlsplit(answer.location).path).text
     assert "Waits for its turn" in page
     assert "No trainer is at work" in page
+
+
+def test_what_the_gate_would_lack_is_told_before_a_run_and_given_to_it_where_it_is_there(
+    app: Flask, config: Config, admin: FlaskClient, offered: Path, post: Post
+) -> None:
+    checked = admin.get("/admin/training/new", query_string={**CHOICE, "check": "1"}).text
+    assert "There are no pictures in not_skin, clinical_photos" in checked
+    for name in ("not_skin", "clinical_photos"):
+        (config.instance / "gate-pictures" / name).mkdir(parents=True)
+        (config.instance / "gate-pictures" / name / "one.jpg").touch()
+    assert "data-lacking" not in admin.get("/admin/training/new", query_string={**CHOICE, "check": "1"}).text
+    assert post("/admin/training", page="/admin/training/new", **CHOICE).status_code == 303
+    command = arguments_of(runs(app)[0], config)
+    assert command[command.index("--gate-negatives") + 1] == str(config.instance / "gate-pictures")
+    elsewhere = replace(config, gate_pictures="elsewhere")
+    assert "elsewhere" in arguments_of(runs(app)[0], elsewhere)
 
 
 def test_a_network_that_was_trained_before_tells_how_long_it_takes(admin: FlaskClient, offered: Path) -> None:
