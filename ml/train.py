@@ -24,6 +24,7 @@ from ml.labels import Taxonomy, load_taxonomy
 from ml.networks import Network, batch_norms, count_parameters, set_channels_last
 from ml.run_folder import HISTORY, LAST, PREVIOUS, PROGRESS, RESULT, STOP, Watch, forget, has_checkpoint
 from ml.training.ancestors import check_ancestors
+from ml.training.cases import confirmed
 from ml.training.checkpoint import check_not_unfinished, resumed_config
 from ml.training.config import TrainingConfig
 from ml.training.failures import told_plainly
@@ -92,6 +93,7 @@ def train(
         held = load_dataset(apart).split(PROMOTION) if apart is not None else ()
         dataset = with_reviewed(dataset, reviewed, taxonomy, held=held, progress=progress_bar)
         log.info("Reviewed cases: %s", json.dumps(dataset.summary["reviewed"]))
+    confirmed(dataset)  # said now, not after the last epoch, where there is none
     graded = dataset.summary.get("severity", {}).get("disease", config.disease)
     if graded != config.disease:
         raise TrainingError(f"The data grade the severity of '{graded}', not of '{config.disease}'.")

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ml import metrics
 from ml.calibration import Calibration, fit_calibration, named_class
 from ml.data.manifest import Dataset, load_dataset, read_image
+from ml.data.reviewed import of_users
 from ml.errors import DatasetError
 from ml.features_list import FEATURES, measure
 from ml.files import sha256_file, write_bytes
@@ -33,6 +34,7 @@ from ml.preliminary import (
     tensors,
 )
 from ml.screening import NOT_SKIN
+from ml.training.cases import without_users
 from ml.training.model_card import INTENDED_USE, licence, limits
 
 log = logging.getLogger("lesion_lens.train")
@@ -57,12 +59,14 @@ GENERATED_PICTURES = 120
 @dataclass(frozen=True)
 class Split:
     """The lesions that were found in a split: features [N, F], class indices [N], groups that stay together [N], and
-    how many pictures there were altogether."""
+    how many pictures there were altogether. `own` [N] says of which features may be kept one by one: not of photos of
+    the application's users."""
 
     values: Features
     labels: Ints
     groups: NDArray[np.str_]
     pictures: int
+    own: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,8 @@ def _measured(dataset: Dataset, name: str, progress: bool) -> Split:
         raise DatasetError(f"No lesion was found in the {name} split.")
     labels = np.array([dataset.classes.index(record.label) for record in records])
     groups = np.array([record.group for record in records])
-    return Split(at_one_size(values[found]), labels[found], groups[found], len(records))
+    own = np.array([not of_users(record) for record in records])
+    return Split(at_one_size(values[found]), labels[found], groups[found], len(records), own[found])
 
 
 def _npy(values: Features) -> bytes:
@@ -232,10 +237,10 @@ class Check:
 def _fit_check(dataset: Dataset, training: Split, validation: Split, negatives: Path | None, seed: int) -> Check:
     """As a network's gate is fitted (ml.training.gate_fit), but on the measured features and with one copy of each."""
     random, photos = np.random.default_rng(seed), load_taxonomy(dataset.label_set).photos
-    records = dataset.split("train")
+    records = without_users(dataset.split("train"))
     chosen = random.permutation(len(records))[:GATE_PICTURES]
     pictures = [read_image(records[int(row)], MAX_SIDE) for row in chosen]
-    usable, others = [_seen(training.values)], dict[str, Seen]()
+    usable, others = [_seen(training.values[training.own])], dict[str, Seen]()
     held: dict[str, list[NDArray[np.uint8]]] = {}
     if negatives is not None:
         # Imported here: they bring a deep-learning library along, which nothing else of a first look needs.

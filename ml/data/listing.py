@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,12 @@ from pathlib import Path
 from ml.errors import DatasetError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".heic", ".heif", ".avif"})
+
+REVIEWED = "reviewed"
+"""The source of photos of the application's users. A model may learn from them, and keeps no features of any."""
+REVIEWED_CARD = "reviewed.json"
+"""Lies above the folders of an export of reviewed cases (`webapp.reviews.training_set`)."""
+_EXPORTED = re.compile(r"screening-\d+-\d+")
 
 SPLIT_NAMES = {
     "train": "train",
@@ -70,6 +77,11 @@ def sorted_source(images: Iterable[SourceImage], left_out: Iterable[LeftOut], ta
         tuple(sorted(left_out, key=lambda entry: (entry.reason, entry.item))),
         tables,
     )
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a file is called as the export of reviewed cases calls users' photos."""
+    return _EXPORTED.fullmatch(path.stem) is not None
 
 
 def walk_images(folder: Path) -> Iterator[Path]:

@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from ml.data.check import Checked, check_images, drop_conflicts
 from ml.data.duplicates import find_near_duplicates, fingerprint
-from ml.data.listing import LeftOut
+from ml.data.listing import REVIEWED, LeftOut, is_exported
 from ml.data.manifest import Dataset, ImageRecord, read_image
 from ml.data.sources_folders import read_folders
 from ml.errors import DatasetError
 from ml.labels import Taxonomy
 
-SOURCE = "reviewed"
+SOURCE = REVIEWED
 SCAN_SIDE = 192  # pixels, as in ml.data.check
 
 
@@ -74,6 +74,12 @@ def with_reviewed(
     summary = {**dataset.summary, "source_format": formats, "reviewed": told}
     # What is decoded of them lies with them, and goes with them (webapp.reviews.copies).
     return replace(dataset, records=(*dataset.records, *records), summary=summary, decoded_in=folder / "cache")
+
+
+def of_users(record: ImageRecord) -> bool:
+    """Whether a picture is a photo of the application's users, also where data with an export were prepared before
+    such were marked."""
+    return record.source == SOURCE or is_exported(record.path)
 
 
 def _shared_lesions(

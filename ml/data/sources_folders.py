@@ -2,7 +2,18 @@
 
 from pathlib import Path
 
-from ml.data.listing import SPLIT_NAMES, LeftOut, Source, SourceImage, read_table, sorted_source, walk_images
+from ml.data.listing import (
+    REVIEWED,
+    REVIEWED_CARD,
+    SPLIT_NAMES,
+    LeftOut,
+    Source,
+    SourceImage,
+    is_exported,
+    read_table,
+    sorted_source,
+    walk_images,
+)
 from ml.data.manifest import SPLITS
 from ml.errors import DatasetError
 from ml.files import sha256_file
@@ -17,8 +28,9 @@ def read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None, sou
     """`train|val|test/<class>/...` or `<class>/...`; a folder is called as its class is, by any name and in any case.
 
     A table manifest.csv or groups.csv with a file column and a group column says which pictures belong together;
-    without one every picture is its own lesion.
+    without one every picture is its own lesion. Users' photos from an export of reviewed cases stay known as such.
     """
+    exported = any((place / REVIEWED_CARD).is_file() for place in (folder, folder.absolute().parent))
     groups, tables = read_groups(folder, group_column)
     images: list[SourceImage] = []
     left_out: list[LeftOut] = []
@@ -32,7 +44,8 @@ def read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None, sou
         elif (label := taxonomy.find(place[0])) is None:
             left_out.append(LeftOut(name, f"'{place[0]}' is no class of {taxonomy.name}"))
         else:
-            images.append(SourceImage(path, name, label, groups.get(name, name), source, split))
+            origin = REVIEWED if exported or is_exported(path) else source
+            images.append(SourceImage(path, name, label, groups.get(name, name), origin, split))
     given = {image.split for image in images}
     if "" in given and len(given) > 1:
         raise DatasetError(f"{folder} mixes split folders ({', '.join(SPLITS)}) with class folders; keep one layout.")

@@ -7,15 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.data.manifest import Dataset, ImageRecord
-from ml.data.reviewed import SOURCE as REVIEWED
+from ml.data.reviewed import of_users
+from ml.errors import DatasetError
 from ml.similar import CaseRecord, fit_case_index
 
 
+def without_users(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
+    """Training pictures of which features may be kept in a bundle: all but photos of the application's users, whose
+    features could not be taken out of it again. Raises DatasetError where no other is there."""
+    found = tuple(record for record in records if not of_users(record))
+    if not found:
+        raise DatasetError(
+            "All training pictures are photos of users, of whom a model keeps no features, so that it could have no "
+            "gate. Prepare the data with other pictures too, and add these with --include-reviewed."
+        )
+    return found
+
+
 def confirmed(dataset: Dataset) -> tuple[ImageRecord, ...]:
-    """Every training picture but augmented copies, which are no cases of their own, and photos of the application's
-    users: they leave no features in a bundle, since these could not be taken out of it again."""
-    own = (record for record in dataset.split("train") if not record.augmented_from)
-    return tuple(record for record in own if record.source != REVIEWED)
+    """Every training picture but augmented copies, which are no cases of their own, and photos of users."""
+    return without_users([record for record in dataset.split("train") if not record.augmented_from])
 
 
 def indexed(

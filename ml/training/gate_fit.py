@@ -18,6 +18,7 @@ from ml.gate_texture import texture
 from ml.preprocess import Preprocessing, prepared
 from ml.runtime import TorchRuntime
 from ml.screening import NOT_CLINICAL, NOT_DERMATOSCOPIC, NOT_SKIN
+from ml.training.cases import without_users
 from ml.training.loop import Run, network_answers
 from ml.training.negatives import Picture, generated, read_negatives
 from ml.training.variations import varied
@@ -89,10 +90,11 @@ def fit_network_gate(
     for, from drawn pictures and those in `negatives`; those files that `is_held_out` names are kept from it and give
     the entry's `measured`: verdicts of unseen pictures by kind. Without `negatives` nothing teaches it what an everyday
     photo is, or skin in the other kind of photos, and the entry says so: `accepts` is then "skin". `frame` is that of
-    `fit_gate`.
+    `fit_gate`. The arrays hold features of training pictures one by one, so photos of users are not among these.
     """
     random = np.random.default_rng(seed)
-    pictures = [read_image(record, MAX_SIDE) for record in sample(dataset.split("train"), TRAINING_PICTURES, random)]
+    chosen = sample(without_users(dataset.split("train")), TRAINING_PICTURES, random)
+    pictures = [read_image(record, MAX_SIDE) for record in chosen]
     training, others, held = [extract(pictures)], dict[str, Seen](), dict[str, list[Picture]]()
     if negatives is not None:
         # Usable pictures are handed on in the same ways as the others, so that no way of handing on tells them apart.

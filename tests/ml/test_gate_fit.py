@@ -11,13 +11,14 @@ from PIL import Image
 from ml.bundle import CASES, WEIGHTS, Bundle, load_bundle
 from ml.data.artificial import artificial
 from ml.data.manifest import ImageRecord, load_dataset, read_image
-from ml.errors import BundleError, TrainingError
+from ml.errors import BundleError, DatasetError, TrainingError
 from ml.gate import CLEARLY, is_held_out, project
 from ml.labels import Status
 from ml.predict import Classifier
 from ml.screen import Screener
 from ml.similar import CaseIndex
 from ml.training import model_card
+from ml.training.cases import confirmed
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
 from ml.training.gate_fit import bundle_features, fit_network_gate, sample
@@ -149,3 +150,21 @@ def test_rare_classes_are_sampled_more_than_their_share(drawn_data: Path) -> Non
     assert len({record.lesion_id for record in chosen}) == 200
     assert counts["df"] == 30
     assert len(sample(records("nv", 10), 200, np.random.default_rng(0))) == 10
+
+
+def test_no_features_of_users_photos_are_kept(tiny_bundle: Bundle, drawn_data: Path) -> None:
+    """Neither of reviewed cases, nor of an export that was prepared as a source before such were marked."""
+    dataset = load_dataset(drawn_data)
+    training = dataset.split("train")
+    reviewed = [replace(record, source="reviewed") for record in training[::3]]
+    exported = [replace(record, path=Path(f"/gone/screening-{row}-1.jpg")) for row, record in enumerate(training[1::3])]
+    others = training[2::3]
+    mixed = replace(dataset, records=(*reviewed, *exported, *others, *dataset.split("val")))
+    extract = bundle_features(tiny_bundle)
+    arrays, _entry = fit_network_gate(extract, mixed, None, 0)
+    own = project(arrays, extract([read_image(record, 640) for record in others]).features)
+    assert len(arrays["bank"]) == len(others)
+    assert np.allclose(np.sort(arrays["bank"], 0), np.sort(own, 0), atol=1e-4)
+    assert confirmed(mixed) == others
+    with pytest.raises(DatasetError, match="All training pictures are photos of users"):
+        fit_network_gate(extract, replace(mixed, records=(*reviewed, *exported)), None, 0)

@@ -24,6 +24,7 @@ from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import Role, User
 from webapp.photos import get_photos
+from webapp.reviews import copies
 from webapp.telegram.chats import chat_hash, forget
 
 Post = Callable[..., TestResponse]
@@ -212,3 +213,31 @@ def test_taking_consent_back_removes_the_copies_of_runs(
     assert copies.exists()
     assert post(f"/results/{planted.token}/training", page="/", allow="no").status_code == 303
     assert not copies.exists()
+
+
+def test_copies_that_could_not_be_removed_are_tried_again(
+    app: Flask, config: Config, planted: Planted, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = copies.shutil.rmtree
+
+    def refuse(path: Path, *args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(copies.shutil, "rmtree", refuse)
+    by_the_person(app, planted, post)
+    assert any("reviewed" in place for place in found(config, planted.marks))
+    assert (config.runs / "3" / copies.TAKEN).exists()
+    monkeypatch.setattr(copies.shutil, "rmtree", remove)
+    assert "1 deletions finished" in app.test_cli_runner().invoke(args=["photos", "sweep"]).output
+    assert not list(found(config, planted.marks))
+
+
+def test_a_sweep_removes_copies_whose_consent_is_gone(app: Flask, config: Config, planted: Planted) -> None:
+    """As a process leaves them that is killed between the two, or an export that had read the photo before."""
+    folder = config.runs / "3" / "reviewed"
+    app.test_cli_runner().invoke(args=["photos", "sweep"])
+    assert folder.exists()
+    with app.app_context(), write_transaction() as session:
+        session.get_one(ScreeningRow, planted.screening_id).training_consent_at = None
+    app.test_cli_runner().invoke(args=["photos", "sweep"])
+    assert not folder.exists()

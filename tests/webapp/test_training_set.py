@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from ml.data.manifest import Dataset, load_dataset
@@ -22,6 +23,8 @@ from ml.errors import DatasetError
 from ml.labels import load_taxonomy
 from tests.webapp.api import send as send_to_api
 from tests.webapp.forms import form_token
+from webapp import clock
+from webapp.cli import reviewed as reviewed_command
 from webapp.extensions import db
 from webapp.models.review import ReviewStatus
 from webapp.models.screening import ScreeningRow
@@ -125,6 +128,12 @@ def test_the_folder_is_a_source_of_flask_data_prepare(exported: Path) -> None:
     source = read_source(exported / "ham10000", "folders", load_taxonomy("ham10000"))
     assert sorted(image.label for image in source.images) == ["mel", "nv"]
     assert all(image.lesion_id.startswith("screening-") for image in source.images)
+    assert {image.source for image in source.images} == {"reviewed"}
+    for place in ("mel", "nv"):  # under other names they are known by the card above them
+        file = next((exported / "ham10000" / place).iterdir())
+        file.rename(file.with_name(f"{place}.jpg"))
+    renamed = read_source(exported / "ham10000", "folders", load_taxonomy("ham10000"))
+    assert {image.source for image in renamed.images} == {"reviewed"}
     card = json.loads((exported / "reviewed.json").read_text())
     assert card["images_per_class"] == {"ham10000": {"mel": 1, "nv": 1}}
     for path in exported.rglob("*.jpg"):
@@ -196,3 +205,46 @@ def test_training_with_nothing_reviewed_ends_before_it_begins(app: Flask, drawn_
     result = app.test_cli_runner().invoke(args=arguments, env={"GLIBC_TUNABLES": ""})
     assert result.exit_code == 1
     assert "no reviewed cases to include" in result.output
+
+
+@pytest.mark.parametrize("how", ["deleted", "consent taken back"])
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_is_taken_back_during_an_export_is_not_left_in_it(
+    app: Flask, taken: Callable[..., ScreeningRow], say: Say, ben: User, how: str, when: str
+) -> None:
+    first, second = taken("mel", 101), taken("nv", 102)
+    say(first, ben, "mel")
+    say(second, ben, "nv")
+    gone: list[str] = []
+    files: dict[str, bytes] = {}
+    after = f"screening-{first.id if when == 'at once' else second.id}-1.jpg"
+    with app.app_context():
+        for name, content in training_set(Wanted(), gone.append):
+            files[name] = content
+            if name.endswith(after):
+                with db.engine.begin() as another:
+                    values = {"deleted_at": clock.now()} if how == "deleted" else {"training_consent_at": None}
+                    another.execute(update(ScreeningRow).where(ScreeningRow.id == first.id).values(**values))
+    assert gone == [f"ham10000/mel/screening-{first.id}-1.jpg"]
+    assert "mel" not in files["ham10000/manifest.csv"].decode()
+    card = json.loads(files["reviewed.json"])
+    assert (card["lesions"], card["images"]) == (1, 1)
+    assert card["left_out"] == {"deleted, or consent taken back, during the export": 1}
+
+
+def test_the_folder_of_an_export_loses_it_too(
+    app: Flask, taken: Callable[..., ScreeningRow], say: Say, ben: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = taken("mel", 101)
+    say(first, ben, "mel")
+    write = reviewed_command.write_bytes
+
+    def slow(path: Path, content: bytes) -> None:
+        write(path, content)
+        with db.engine.begin() as another:
+            another.execute(update(ScreeningRow).values(deleted_at=clock.now()))
+
+    monkeypatch.setattr(reviewed_command, "write_bytes", slow)
+    result = app.test_cli_runner().invoke(args=["data", "export-reviewed", str(tmp_path / "export")])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "export").rglob("*.jpg"))

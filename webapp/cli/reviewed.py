@@ -45,7 +45,7 @@ def export_reviewed(folder: Path, wanted: Wanted) -> dict[str, Any]:
     if folder.exists() and any(folder.iterdir()):
         raise click.ClickException(f"{folder} is not empty. Give a new folder.")
     try:
-        for name, content in training_set(wanted):
+        for name, content in training_set(wanted, lambda name: (folder / name).unlink(missing_ok=True)):
             if is_plain(name):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(folder / name, content)

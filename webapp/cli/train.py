@@ -18,6 +18,7 @@ from ml.bundle import find_bundle
 from ml.data.manifest import load_manifest
 from ml.errors import MLError
 from ml.labels import STAGES
+from ml.run_folder import has_checkpoint
 from ml.severity_grades import DISEASES, LABEL_SET, STAGE, bundle_name
 from webapp.cli.augmentation import augmentation_options, balancing_options, with_augmentation
 from webapp.cli.first_looks import train_preliminary
@@ -198,12 +199,17 @@ def train_command(
         click.echo(f"{bundle.card.name}@{bundle.card.version}  {bundle.path}")
 
 
-def _reviewed(folder: Path, wanted: Wanted, *, resume: bool) -> Path:
-    """The reviewed cases for a run, as a folder: made anew for a new run, the same ones for a resumed one."""
+def _reviewed(folder: Path, wanted: Wanted, *, resume: bool) -> Path | None:
+    """The reviewed cases for a run, as a folder: made anew for a new run, the same ones for a resumed one.
+
+    None for a resumed run whose cases were all taken away: it goes on without them.
+    """
     if resume and (folder / CARD).exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     card = export_reviewed(folder, wanted)
+    if not card["images"] and resume and has_checkpoint(folder.parent):
+        return None
     if not card["images"]:
         raise click.ClickException(
             "There are no reviewed cases to include: none is undisputed, has a class of the label set, and is of a "

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -24,6 +24,7 @@ from webapp.extensions import db
 from webapp.models.review import Review, ReviewStatus
 from webapp.models.screening import CaseStatus, ScreeningRow
 from webapp.photos import get_photos
+from webapp.reviews.consent import may_be_trained_with
 from webapp.reviews.rules import standing
 from webapp.reviews.selection import batches
 
@@ -32,6 +33,7 @@ COLUMNS = (
     "reviewers", "blind_reviewers", "adjudicated", "predicted", "model",
 )  # fmt: skip
 CARD, CARD_TEXT, MANIFEST = "reviewed.json", "README.md", "manifest.csv"
+TAKEN_BACK = "deleted, or consent taken back, during the export"
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,12 @@ class Tally:
         }
 
 
-def training_set(wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """The files of the export one by one, as (name with slashes, content); the tables and the card come last."""
+def training_set(wanted: Wanted, take_back: Callable[[str], None] = lambda name: None) -> Iterator[tuple[str, bytes]]:
+    """The files of the export one by one, as (name with slashes, content); the tables and the card come last.
+
+    `take_back` is given the name of a file that was handed out and must go again, since its person deleted it or took
+    back the consent meanwhile: asked right after each file, and once more for all of them before the tables.
+    """
     tally = Tally(wanted, clock.now())
     tables: dict[str, list[dict[str, Any]]] = {}
     for row, reviews in _cases(wanted):
@@ -100,11 +106,23 @@ def training_set(wanted: Wanted) -> Iterator[tuple[str, bytes]]:
                 "uploaded_sha256": photo.sha256, "width": photo.width, "height": photo.height,
                 "predicted": row.predicted or "", "model": f"{row.model_name}@{row.model_version}", **agreed,
             }  # fmt: skip
+            yield f"{row.label_set}/{file}", content
+            if not may_be_trained_with({row.id}):
+                take_back(f"{row.label_set}/{file}")
+                tally.left_out[TAKEN_BACK] += 1
+                continue
             tables.setdefault(str(row.label_set), []).append(facts)
             tally.images[str(row.label_set), str(row.reviewed_class)] += 1
             kept += 1
-            yield f"{row.label_set}/{file}", content
         tally.cases += bool(kept)
+    for label_set, rows in tables.items():
+        allowed = may_be_trained_with({row["screening"] for row in rows})
+        tally.cases -= len({row["screening"] for row in rows} - allowed)
+        for row in (row for row in rows if row["screening"] not in allowed):
+            take_back(f"{label_set}/{row['file']}")
+            tally.images[label_set, row["label"]] -= 1
+            tally.left_out[TAKEN_BACK] += 1
+        rows[:] = [row for row in rows if row["screening"] in allowed]
     for label_set, rows in tables.items():
         yield f"{label_set}/{MANIFEST}", _table(rows)
     yield CARD, json.dumps(tally.card(), indent=2, ensure_ascii=False).encode() + b"\n"

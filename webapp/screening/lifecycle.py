@@ -304,14 +304,15 @@ def erase(screening_id: int, *, by_staff: bool = False) -> None:
         # That a review was made stays, as in every history that is only added to; what it said does not.
         session.execute(update(Review).where(Review.screening_id == screening_id).values(label=None, note=None))
         session.execute(delete(SecondAnswer).where(SecondAnswer.screening_id == screening_id))
-    delete_copies(_config().runs, screening_id)
+    gone = delete_copies(_config().runs, screening_id)
     store = get_photos()
     names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
     for name in names:
         store.delete(name)
-    with write_transaction() as session:
-        for photo in session.scalars(select(PhotoRow).where(PhotoRow.screening_id == screening_id)):
-            session.delete(photo)
+    if gone:  # else the rows stay, by which `finish_erasures` finds what it has to try again
+        with write_transaction() as session:
+            for photo in session.scalars(select(PhotoRow).where(PhotoRow.screening_id == screening_id)):
+                session.delete(photo)
     forget_deleted()
 
 

@@ -11,6 +11,8 @@ from webapp.database import forget_deleted
 from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.photos import get_photos
+from webapp.reviews.consent import may_be_trained_with
+from webapp.reviews.copies import copied, delete_copies
 from webapp.screening.lifecycle import erase
 
 STRAY_AFTER = timedelta(days=1)
@@ -24,9 +26,19 @@ class TooManyStrays(Exception):
 
 
 def finish_erasures() -> int:
-    """Complete the deletions that a killed process left half done; returns how many there were."""
+    """Complete the deletions that a killed process left half done, or that could not remove everything; returns how
+    many there were. Copies of runs whose person has taken back the consent to training are removed too."""
+    delete_forbidden_copies()
     unfinished = select(PhotoRow.screening_id).join(ScreeningRow).where(ScreeningRow.deleted_at.is_not(None))
     return _erase(set(db.session.scalars(unfinished)))
+
+
+def delete_forbidden_copies() -> None:
+    """Remove the reviewed cases of each run that has photos of a screening that may not be trained with any more."""
+    runs = current_app.config["LENS"].runs
+    found = copied(runs)
+    for screening_id in sorted(found - may_be_trained_with(found)):
+        delete_copies(runs, screening_id)
 
 
 def erase_expired() -> int:

@@ -23,6 +23,7 @@ from ml.run_folder import (
 )
 from webapp.config import PROJECT_FOLDER, Config
 from webapp.models.training_run import Kind, RunState, TrainingRun
+from webapp.reviews.copies import TAKEN
 from webapp.training.allocator import tuned
 from webapp.training.commands import arguments_of, run_folder
 
@@ -59,6 +60,7 @@ class Work:
         self._attempts, self._epoch = run.attempts, run.epoch
         self._folder = run_folder(config, run.id)
         self._check(run)
+        forget(self._folder, (TAKEN,))
         if run.state == RunState.STOPPING and not self._can_go_on():
             raise CannotBegin(NOT_BEGUN)
         if run.state != RunState.STOPPING:
@@ -146,6 +148,9 @@ class Work:
             return Ending(RunState.DONE, made)
         if code < 0 and self._attempts < MOST_ATTEMPTS:
             log.warning("run %d: ended by signal %d; it is taken up again.", self.id, -code)
+            return Ending(RunState.INTERRUPTED, made)
+        if (self._folder / TAKEN).exists() and self._attempts < MOST_ATTEMPTS:
+            log.info("run %d: reviewed cases were taken away before it had read them; it is taken up again.", self.id)
             return Ending(RunState.INTERRUPTED, made)
         return Ending(RunState.FAILED, {**made, "error": self._sentence(code)})
 

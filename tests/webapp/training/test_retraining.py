@@ -1,6 +1,7 @@
 """What reviewers say becomes part of a model, and a model is compared for its promotion: both queued from the web and
 done by `flask trainer`."""
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from ml.bundle import Bundle, find_bundle, load_bundle
 from ml.data.manifest import load_dataset
 from ml.provenance import learnt_from, met
+from ml.run_folder import HISTORY
 from tests.promotion import MARGIN, install
 from tests.webapp.api import send as send_to_api
 from tests.webapp.training.processes import ended, run_of, trainer, wait_for
@@ -22,6 +24,8 @@ from webapp.extensions import db
 from webapp.models.promotion import Promotion, PromotionCheck
 from webapp.models.screening import ScreeningRow
 from webapp.models.training_run import Kind, RunState, TrainingRun
+from webapp.screening.lifecycle import erase
+from webapp.training import queue
 
 pytestmark = pytest.mark.slow
 
@@ -134,3 +138,51 @@ def was_compared(app: Flask, admin: FlaskClient, post: Post, run_id: int) -> Non
         decision = db.session.scalars(select(Promotion)).one()
     assert (decision.action, decision.by, decision.numbers) == ("refuse", "anna", check.numbers)
     assert queued(app) == {}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_reviewed_case_that_is_erased_during_a_run_does_not_end_it(
+    app: Flask,
+    config: Config,
+    admin: FlaskClient,
+    post: Post,
+    review: Callable[..., None],
+    photo: Callable[..., bytes],
+    rows: Rows,
+    resumed: bool,
+) -> None:
+    """Neither while it learns nor when it is taken up again, also where it was the only one."""
+    review(photo("mel", 401), "mel")
+    choice = {
+        "data": "prepared", "start": "first@1", "architecture": "lenet", "image_size": "32", "epochs": "200",
+        "name": "mine", "include_reviewed": "y",
+    }  # fmt: skip
+    assert post("/admin/training", page="/admin/training/new", **choice).status_code == 303
+    run_id = queued(app)[Kind.TRAIN]
+    folder = config.runs / str(run_id)
+    with trainer(app) as process:
+        wait_for((folder / HISTORY).exists)
+        if resumed:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        with app.app_context():
+            erase(rows()[-1].id)
+        assert not (folder / "reviewed").exists()
+        if not resumed:
+            stop_it(app, run_id)
+    if resumed:
+        with trainer(app):
+            wait_for(lambda: "Going on after epoch" in (folder / "train.log").read_text())
+            stop_it(app, run_id)
+    run = run_of(app, run_id)
+    assert (run.state, run.error) == (RunState.STOPPED, None)
+    assert run.bundle is not None
+    load_bundle(find_bundle(run.bundle, config.models))
+    assert not list(folder.rglob("screening-*"))
+
+
+def stop_it(app: Flask, run_id: int) -> None:
+    """Have a run end after its whole epochs, and wait for its model."""
+    with app.app_context():
+        assert queue.request_stop(run_id)
+    wait_for(ended(app, run_id))
