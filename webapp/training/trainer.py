@@ -21,8 +21,10 @@ log = logging.getLogger("lesion_lens.trainer")
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 3.0
-LOST_SECONDS = 0.75 * queue.LEASE_SECONDS
-"""After this long without having reached the database a run is given up, before another trainer may take it."""
+LOST_SECONDS = 0.5 * queue.LEASE_SECONDS
+"""After this long without having reached the database a run is given up: one more write may wait for a lock until then
+(webapp.database.BUSY_SECONDS) and the process take its time to end (work.GRACE_SECONDS), and yet it is over before
+another trainer may take the run."""
 SIGN = "trainer"
 """A file in the folder of runs, touched with every heartbeat, by which pages know that a trainer is there."""
 
@@ -57,19 +59,19 @@ class Trainer:
 
     def _step(self, kind: Kind) -> None:
         """Take up a run of this kind, or look after the one that is under way."""
+        work = self._works.get(kind)
+        if work is not None and time.monotonic() - work.renewed > LOST_SECONDS:
+            log.warning("run %d: given up until the database is back", work.id)
+            self._works.pop(kind).kill()
+            return
         try:
             with self._app.app_context():
-                work = self._works.get(kind)
                 if work is None:
                     self._take(kind)
                 else:
                     self._look_after(work)
         except SQLAlchemyError:
             log.warning("the database cannot be used at the moment", exc_info=True)
-            work = self._works.get(kind)
-            if work is not None and time.monotonic() - work.renewed > LOST_SECONDS:
-                log.warning("run %d: given up until the database is back", work.id)
-                self._works.pop(kind).kill()
 
     def _take(self, kind: Kind) -> None:
         run = queue.claim(kind, self._lease)
@@ -87,10 +89,28 @@ class Trainer:
             queue.release(run.id, self._lease, state, error=str(error))
             log.info("run %d (%s): %s", run.id, run.name, error)
             return
+        except OSError as error:
+            self._fail(run.id, error)
+            return
         self._works[kind] = work
         log.info("run %d (%s): begins, attempt %d", run.id, run.name, run.attempts)
 
     def _look_after(self, work: Work) -> None:
+        try:
+            self._follow(work)
+        except OSError as error:
+            self._works.pop(work.kind, None)
+            work.kill()
+            self._fail(work.id, error)
+
+    def _fail(self, run_id: int, error: OSError) -> None:
+        """End a run for something that the system refused, so that the queue goes on."""
+        log.error("run %d: it cannot be worked on", run_id, exc_info=error)
+        reason = error.strerror or "reading or writing failed"
+        sentence = f"The folder or the process of this run cannot be used: {reason}. What it has learnt is kept."
+        queue.release(run_id, self._lease, RunState.FAILED, error=sentence)
+
+    def _follow(self, work: Work) -> None:
         now = time.monotonic()
         if not work.over() and now - work.renewed < HEARTBEAT_SECONDS:
             return

@@ -1,10 +1,14 @@
 """The trainer as a process: a real, tiny run is done, stopped, interrupted, killed and taken up again."""
 
+import errno
 import platform
 import signal
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -16,10 +20,12 @@ from tests.webapp.training.conftest import OPTIONS
 from tests.webapp.training.processes import children, ended, run_of, trainer, wait_for
 from webapp import clock
 from webapp.config import Config
-from webapp.database import write_transaction
+from webapp.database import BUSY_SECONDS, write_transaction
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.training import queue
 from webapp.training.allocator import TUNABLES, VARIABLE
+from webapp.training.trainer import HEARTBEAT_SECONDS, LOST_SECONDS, Trainer
+from webapp.training.work import GRACE_SECONDS, OUTPUT, Work
 
 pytestmark = pytest.mark.slow
 
@@ -106,3 +112,70 @@ def test_what_cannot_be_trained_fails_in_a_sentence_and_the_queue_goes_on(
         assert words in (run.error or "")
         assert "Traceback" not in (run.error or "")
     assert run_of(app, comparison).state == RunState.FAILED
+
+
+def test_what_the_system_refuses_fails_one_run_and_the_queue_goes_on(
+    app: Flask, config: Config, add: Add, drawn_data: Path
+) -> None:
+    unwritable, next_one = add(data=str(drawn_data)), add(data="/nowhere")
+    (config.runs / str(unwritable) / OUTPUT).mkdir(parents=True)  # it cannot be opened, whoever one is
+    trainer = Trainer(app, threading.Event())
+    for _ in range(2):
+        trainer._step(Kind.TRAIN)
+    failed = run_of(app, unwritable)
+    assert (failed.state, failed.lease) == (RunState.FAILED, None)
+    assert (failed.error or "").startswith("The folder or the process of this run cannot be used: Is a directory.")
+    assert "data folder" in (run_of(app, next_one).error or "")
+
+
+class Fake(Work):
+    """Work without a process."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.id, self.kind, self.name, self.renewed, self.killed = run.id, Kind(run.kind), run.name, 0.0, False
+
+    def over(self) -> bool:
+        return False
+
+    def news(self) -> dict[str, Any]:
+        return {}
+
+    def ending(self, state: str) -> None:
+        return None
+
+    def stop(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+@pytest.fixture
+def working(app: Flask, add: Add) -> tuple[Trainer, Fake]:
+    trainer, run_id = Trainer(app, threading.Event()), add(data="/nowhere")
+    with app.app_context():
+        assert queue.claim(Kind.TRAIN, trainer._lease) is not None
+        work = Fake(queue.read(run_id))
+    work.renewed = time.monotonic() - HEARTBEAT_SECONDS
+    trainer._works[Kind.TRAIN] = work
+    return trainer, work
+
+
+def test_a_run_that_cannot_be_told_to_stop_fails(app: Flask, working: tuple[Trainer, Fake]) -> None:
+    trainer, work = working
+    with app.app_context():
+        assert queue.request_stop(work.id)
+    trainer._step(Kind.TRAIN)
+    failed = run_of(app, work.id)
+    assert (failed.state, work.killed, trainer._works) == (RunState.FAILED, True, {})
+    assert "No space left on device" in (failed.error or "")
+
+
+def test_a_run_is_given_up_in_time_without_another_write(app: Flask, working: tuple[Trainer, Fake]) -> None:
+    trainer, work = working
+    assert LOST_SECONDS + BUSY_SECONDS + GRACE_SECONDS < queue.LEASE_SECONDS
+    before = run_of(app, work.id).heartbeat_at
+    work.renewed = time.monotonic() - LOST_SECONDS - 1
+    trainer._step(Kind.TRAIN)
+    assert (work.killed, trainer._works) == (True, {})
+    assert run_of(app, work.id).heartbeat_at == before
