@@ -58,14 +58,14 @@ def drawn_photo() -> bytes:
 
 
 def measure(model: str, *, threads: int, warm_up: int, runs: int) -> dict[str, Any]:
-    """Times of `runs` screenings of the drawn photo after `warm_up` others. Raises BundleError for no such model."""
-    import torch
+    """Times of `runs` screenings of the drawn photo after `warm_up` others. Raises BundleError for no such model.
 
+    `threads` must be in OMP_NUM_THREADS before numerical libraries are loaded.
+    """
     from ml.bundle import DEFAULT_MODEL, find_bundle, load_bundle
     from ml.images import decode
     from ml.screen import Screener
 
-    torch.set_num_threads(threads)
     content = drawn_photo()
     started = time.perf_counter()
     bundle = load_bundle(find_bundle(model or str(DEFAULT_MODEL), PROJECT / "instance" / "models"))
@@ -94,7 +94,7 @@ def measure(model: str, *, threads: int, warm_up: int, runs: int) -> dict[str, A
         "processor": processor(),
         "cores": os.cpu_count(),
         "load_before": None if load is None else round(load, 2),
-        "torch": torch.__version__.partition("+")[0],
+        "engine": "ONNX Runtime" if all(runtime.compiled for runtime in screener.classifier.runtimes) else "PyTorch",
     }
 
 

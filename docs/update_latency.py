@@ -25,7 +25,7 @@ def sentences(result: Mapping[str, Any]) -> str:
     parts = ", ".join(f"{name} {seconds[name]['median']:.3f}" for name in ("decode", "gate", "network"))
     load = "" if result["load_before"] is None else f", while the machine's load was {result['load_before']:.0f}"
     return (
-        f"`{result['model']}`, {result['threads']} threads on {result['processor']}{load}: "
+        f"`{result['model']}`, {result['threads']} threads on {result['processor']}{load}, {result['engine']}: "
         f"median **{seconds['whole']['median']:.2f} s** a photo, 95th percentile {seconds['whole']['p95']:.2f} s "
         f"({result['runs']} runs; medians of the parts in seconds: {parts}). The first answer of a process, loading "
         f"the model included: {result['first_seconds']:.1f} s.\n"

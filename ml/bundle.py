@@ -32,6 +32,8 @@ LEARNT = "learnt-from.txt"
 """Which images it learnt from or was tuned on (see ml.provenance)."""
 HISTORY = "history.csv"
 """The record of its training run, one line an epoch (see ml.training.history)."""
+GRAPH = "backbone.onnx"
+"""The graph of a network's backbone, without weights, that a compiled engine answers with (see ml.compiled)."""
 CHECKSUMS = "SHA256SUMS"
 FIRST_LOOK = "first-look.safetensors"
 """In place of weights in a folder that holds no network but a first look (see ml.preliminary)."""
@@ -137,6 +139,15 @@ class Bundle:
             raise BundleError(f"The model '{self.card.name}' has {len(self.card.members)} members, counted from 0.")
         return Bundle(self.path, Card.from_dict(self.card.members[index]), member_prefix(index))
 
+    def has_graph(self) -> bool:
+        """Whether a compiled engine can answer for this network (see ml.compiled)."""
+        return (self.path / graph_name(self.prefix)).is_file()
+
+    def graphs(self) -> dict[str, bytes]:
+        """The graphs of its networks by the names of their files; empty where it has none."""
+        names = [graph_name(network.prefix) for network in self.networks() if network.has_graph()]
+        return {name: (self.path / name).read_bytes() for name in names}
+
     def gate_arrays(self) -> dict[str, NDArray[Any]]:
         """The tensors of the gate; an ensemble has one member's. Raises BundleError where they are unreadable."""
         prefix = member_prefix(self.card.gate_network) if self.card.members else self.prefix
@@ -156,6 +167,11 @@ def member_prefix(index: int) -> str:
     return f"{index}."
 
 
+def graph_name(prefix: str) -> str:
+    """The file with the graph of the network whose tensors' names begin with `prefix`."""
+    return prefix + GRAPH
+
+
 def is_bundle(path: Path) -> bool:
     """Whether the folder looks like a bundle; `load_bundle` decides whether it is a sound one."""
     return (path / CARD).is_file() and not (path / FIRST_LOOK).exists()
@@ -168,7 +184,9 @@ def load_bundle(path: Path) -> Bundle:
     Raises BundleError, in one sentence, for anything missing, damaged or unreadable.
     """
     verify(path, CONTENT, optional=(CASES, LEARNT, HISTORY))
-    return Bundle(path, Card.from_dict(read_card(path)))
+    bundle = Bundle(path, Card.from_dict(read_card(path)))
+    verify(path, (), optional=[graph_name(network.prefix) for network in bundle.networks()])
+    return bundle
 
 
 def verify(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> None:
@@ -209,11 +227,13 @@ def save_bundle(
     gate: Mapping[str, NDArray[np.float32]],
     cases: tuple[Mapping[str, NDArray[Any]], Mapping[str, str]] | None = None,
     texts: Mapping[str, str | None] = {},  # never changed
+    graphs: Mapping[str, bytes] = {},  # never changed
 ) -> Bundle:
     """Write a bundle as one step: a complete, verified folder appears at `folder`, or none.
 
     `cases` are the tensors and texts of the index of confirmed cases (see ml.similar), where there is one; `texts` is
-    what goes into LEARNT and HISTORY, by these names.
+    what goes into LEARNT and HISTORY, by these names; `graphs` the compiled graphs of its networks, by the names of
+    their files.
 
     Weight matrices are stored in half precision; vectors (biases, variances of normalisation layers, which can be
     smaller than half precision tells apart) stay in single. Raises BundleError where `folder` already exists.
@@ -228,6 +248,8 @@ def save_bundle(
         for name, text in texts.items():
             if text is not None:
                 write_bytes(partial / name, text.encode())
+        for name, graph in graphs.items():
+            write_bytes(partial / name, graph)
         write_json(partial / CARD, card.to_dict())
 
     write_folder(folder, fill, load_bundle)

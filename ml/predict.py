@@ -11,11 +11,12 @@ from PIL import Image
 
 from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
+from ml.compiled import open_runtime
 from ml.errors import BundleError
 from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
 from ml.preprocess import Preprocessing, prepared
-from ml.runtime import Answers, TorchRuntime
+from ml.runtime import Answers, Runtime
 from ml.threads import side_by_side, threads
 from ml.transforms.serving import VIEWS, View, normalise, square, turned
 
@@ -45,7 +46,7 @@ class _Member:
         self.card = bundle.card
         self.views = VIEWS[bundle.card.test_time_views]
         self.steps = Preprocessing.from_card(bundle.card.preprocessing)
-        self.runtime = TorchRuntime(bundle, device)
+        self.runtime = open_runtime(bundle, device)
         self.head = self.runtime.head()
         self.calibration = _calibration(bundle)
 
@@ -68,7 +69,12 @@ class _Member:
         ]
 
     def passes(self) -> list[tuple[View, ...]]:
-        """Its views in their order, those that one pass takes together: of one zoom, where threads are few."""
+        """Its views in their order, those that one pass takes together: of one zoom, where threads are few.
+
+        A compiled engine gains nothing from views in one pass: each is its own, so that all threads end together.
+        """
+        if self.runtime.compiled:
+            return [(view,) for view in self.views]
         together = [tuple(views) for _, views in groupby(self.views, key=lambda view: view.zoom)]
         return together if threads() <= 2 * len(together) else [(view,) for view in self.views]
 
@@ -104,11 +110,12 @@ class Classifier:
                 f"The model '{bundle.card.name}' was trained for other classes than its label set has; train it again."
             )
         self._members = [_Member(network, device) for network in bundle.networks()]
+        self._compiled = all(member.runtime.compiled for member in self._members)
         self._priors = np.asarray(bundle.card.class_priors)
         self._calibration = _calibration(bundle)
 
     @property
-    def runtimes(self) -> tuple[TorchRuntime, ...]:
+    def runtimes(self) -> tuple[Runtime, ...]:
         """Each network as it runs, in their order."""
         return tuple(member.runtime for member in self._members)
 
@@ -145,7 +152,7 @@ class Classifier:
         """Each network's answers to each of its views, in their order."""
         shown = [(member, member.squares(images)) for member in self._members]
         looks = [partial(member.look, squares, views, maps) for member, squares in shown for views in member.passes()]
-        found = chain.from_iterable(side_by_side(looks))
+        found = chain.from_iterable(side_by_side(looks, compiled=self._compiled))
         return [list(islice(found, len(member.views))) for member in self._members]
 
 

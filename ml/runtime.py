@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from ml.packing import unpack
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Linear
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,36 @@ class Head:
     weight1: NDArray[np.float32]
     bias1: NDArray[np.float32]
     weight2: NDArray[np.float32]
+    bias2: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, weights: Mapping[str, NDArray[Any]]) -> Head:
+        """The head among a network's weights by name. Raises KeyError where it is not there."""
+        return cls(*(weights[f"head.{name}"] for name in ("0.weight", "0.bias", "3.weight", "3.bias")))
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pooled features [B, D] -> logits [B, C], dropout being off."""
+        hidden = np.maximum(features @ self.weight1.T + self.bias1, 0)
+        found: NDArray[np.float32] = hidden @ self.weight2.T + self.bias2
+        return found
+
+
+class Runtime(Protocol):
+    """Whatever answers for one network. One that is `compiled` keeps to the thread that calls it."""
+
+    compiled: bool
+
+    def run(self, batch: NDArray[np.float32], *, maps: bool = False) -> Answers:
+        """[B, 3, S, S] -> the network's answers, with its last feature maps if asked for."""
+
+    def head(self) -> Head:
+        """The weights of the head, for what can be computed from features alone."""
 
 
 class TorchRuntime:
     """PyTorch in inference mode, on the CPU unless told otherwise."""
+
+    compiled = False
 
     def __init__(self, bundle: Bundle, device: str = "cpu"):
         import torch
@@ -67,13 +93,21 @@ class TorchRuntime:
 
     def head(self) -> Head:
         """The weights of the head, for what can be computed from features alone."""
-        first, last = cast("Linear", self._network.head[0]), cast("Linear", self._network.head[3])
-        return Head(*(v.detach().float().cpu().numpy() for v in (first.weight, first.bias, last.weight)))
+        weights = {
+            f"head.{name}": value.float().cpu().numpy() for name, value in self._network.head.state_dict().items()
+        }
+        return Head.of(weights)
 
 
 def load_state(bundle: Bundle) -> dict[str, Tensor]:
-    """The network's weights as float32 torch tensors, by name. Raises BundleError for NaN, infinity or a bad file."""
+    """The network's weights as float32 torch tensors, by name. Raises BundleError as `load_arrays` does."""
     import torch
+
+    return {name: torch.from_numpy(value) for name, value in load_arrays(bundle).items()}
+
+
+def load_arrays(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The network's weights in single precision, by name. Raises BundleError for NaN, infinity or a bad file."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -86,5 +120,5 @@ def load_state(bundle: Bundle) -> dict[str, Tensor]:
     for name, value in unpack(own).items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise BundleError(f"The weights of '{bundle.card.name}' are not all finite numbers; train it again.")
-        state[name] = torch.from_numpy(value.astype(np.float32) if value.dtype.kind == "f" else value)
+        state[name] = value.astype(np.float32) if value.dtype.kind == "f" else value
     return state

@@ -1,5 +1,7 @@
 """Networks at work side by side: one core for each of several passes instead of all cores for one after the other."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +11,15 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+def side_by_side(tasks: Sequence[Callable[[], Result]], *, compiled: bool = False) -> list[Result]:
     """The results of `tasks`, in their order; what the first to fail raised is raised.
 
     A pass of one photo through a network keeps a second core busy mostly with waiting for the first. So where there are
     as many passes as torch has threads, each runs on one thread of its own; fewer run one after the other on all.
+    Tasks of a `compiled` engine never use more than the thread that they are on: they are always shared out.
     """
-    pool = _pool()
-    if pool is None or len(tasks) < pool[1]:
+    pool = _plain_pool() if compiled else _pool()
+    if pool is None or (len(tasks) < pool[1] and not compiled):
         return [task() for task in tasks]
     return [future.result() for future in [pool[0].submit(task) for task in tasks]]
 
@@ -25,6 +28,27 @@ def threads() -> int:
     """How many tasks `side_by_side` has at work at one time."""
     pool = _pool()
     return 1 if pool is None else pool[1]
+
+
+def usable_threads() -> int:
+    """How many threads are to be at work: torch's, where it is loaded, else as OMP_NUM_THREADS says, else the cores."""
+    if "torch" in sys.modules:
+        return int(sys.modules["torch"].get_num_threads())
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, int(asked)) if asked.isdecimal() else cores
+
+
+def _plain_pool() -> tuple[ThreadPoolExecutor, int] | None:
+    """Threads for what brings none of its own, and how many they are; None on a single core."""
+    count = usable_threads()
+    return None if count < 2 else (_threads(count), count)
+
+
+@lru_cache(maxsize=4)
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="engine")
 
 
 @lru_cache(maxsize=1)

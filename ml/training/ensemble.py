@@ -76,7 +76,13 @@ def make_ensemble(
         validation=chosen.validation,
     )
     log.info("Validation: %s", card.validation)
-    return save_bundle(folder, card, weights, gate, case_index(members[0]), {LEARNT: listed((), members)})
+    graphs = {
+        member_prefix(index) + name: graph
+        for index, member in enumerate(members)
+        for name, graph in member.graphs().items()
+    }
+    texts = {LEARNT: listed((), members)}
+    return save_bundle(folder, card, weights, gate, case_index(members[0]), texts, graphs)
 
 
 def _learnt_before(members: Sequence[Bundle]) -> list[Mapping[str, Any]]:

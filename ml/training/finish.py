@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ml.architectures import find_architecture
-from ml.bundle import HISTORY, LEARNT, Bundle, Card, is_bundle, load_bundle, save_bundle
+from ml.bundle import GRAPH, HISTORY, LEARNT, Bundle, Card, is_bundle, load_bundle, save_bundle
+from ml.compiled import compile_network
 from ml.data.cache import decoded
 from ml.data.manifest import Dataset
 from ml.files import sha256_file
@@ -73,7 +74,13 @@ def finish(
     card = replace(card, gate=gate, limits=limits(data, taxonomy, gate))
     record = run.folder / HISTORY
     texts = {LEARNT: _learnt(config, dataset), HISTORY: record.read_text() if record.is_file() else None}
-    return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays), texts)
+    graphs = {GRAPH: compile_network(card, _served(weights))} if config.compiled else {}
+    return save_bundle(folder, card, weights, arrays, _cases(run, dataset, arrays), texts, graphs)
+
+
+def _served(weights: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Weights in single precision, whatever they are kept in."""
+    return {name: v.astype(np.float32) if v.dtype.kind == "f" else v for name, v in unpack(weights).items()}
 
 
 def _learnt(config: TrainingConfig, dataset: Dataset) -> str | None:

@@ -54,4 +54,4 @@ def refit_gate(
         records = confirmed(dataset)
         cases = indexed(records, show(read_image(record, MAX_SIDE) for record in records).features, arrays)
     kept = {name: path.read_text() if (path := bundle.path / name).is_file() else None for name in (LEARNT, HISTORY)}
-    return save_bundle(folder, card, load_file(bundle.path / WEIGHTS), gates, cases, kept)
+    return save_bundle(folder, card, load_file(bundle.path / WEIGHTS), gates, cases, kept, bundle.graphs())

@@ -106,6 +106,24 @@ def promote(name: str, force: str | None) -> None:
     click.echo(f"{pair.challenger} answers '{pair.label_set}' now, instead of {pair.champion}.")
 
 
+@models_cli.command("compile")
+@click.argument("name")
+def compile_command(name: str) -> None:
+    """Write a new version of a bundle with the graphs that make its answers on CPUs twice as fast.
+
+    Models that `flask train` makes have them already, unless it was told --no-compile.
+    """
+    from ml.bundle import find_bundle, load_bundle  # what follows brings torch
+    from ml.train import new_version
+    from ml.training.compiling import compile_model
+
+    models = _config().models
+    with _told():
+        bundle = load_bundle(find_bundle(name, models))
+        compiled = compile_model(bundle, models / bundle.card.name / new_version())
+    click.echo(f"{compiled.card.name}@{compiled.card.version}  {compiled.path}")
+
+
 @models_cli.command("rollback")
 @click.option("--label-set", help="Whose model; the default one's when left out.")
 def rollback_command(label_set: str | None) -> None:
