@@ -128,8 +128,12 @@ class Models:
                         del self._screeners[old]
         return found
 
-    def _expected(self, reference: str) -> str | None:
-        """The digest that is written down of what answers first under a name in `MODEL`; None for any other."""
+    def expected(self, label_set: str, reference: str) -> str | None:
+        """The digest that is written down of what was promoted, or answered first under a name in `MODEL`; None for
+        any other."""
+        standing = self._standings.now().get(label_set)
+        if standing and reference in standing.promoted:
+            return standing.digests.get(reference)
         name, _, version = reference.rpartition("@")
         first = self._starts.pinned(name) if name in self._names else None
         return first.digest if first and first.version == version else None
@@ -166,7 +170,7 @@ class Models:
 
     def _serve(self, key: str, reference: str, wanted: str) -> Screener:
         """Load a model and note that it answers, and where it is not the one that should, why. Raises BundleError."""
-        loaded = self._load(reference, self._expected(reference))
+        loaded = self._load(reference, self.expected(key, reference))
         if not self.keep_start(key, reference, loaded.digest):
             return self.get(key or None)  # another process answered first, with another version
         if reference == wanted:

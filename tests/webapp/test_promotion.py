@@ -15,11 +15,14 @@ from sqlalchemy import select, text
 from ml.bundle import LEARNT, WEIGHTS, Bundle
 from ml.provenance import learnt_from
 from tests.promotion import MARGIN, install, with_three_models
+from webapp import clock
 from webapp.config import Config
+from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.inference import get_models, get_screener
 from webapp.models.audit import AuditEntry
 from webapp.models.promotion import Promotion, PromotionCheck
+from webapp.promotion import decisions
 from webapp.promotion.decisions import Refused, decide, kept_check, make_pair
 
 
@@ -102,6 +105,44 @@ def test_a_comparison_is_made_once(app: Flask, runner: FlaskCliRunner, config: C
     with app.app_context():
         assert db.session.scalars(select(PromotionCheck)).one().id == first.id
     assert rows(app)[0].numbers == first.numbers
+
+
+def test_a_comparison_by_other_rules_counts_no_more(
+    app: Flask, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        pair = make_pair(config, "twin")
+        champion, challenger, set_digest = pair.digests
+        with write_transaction() as session:
+            session.add(
+                PromotionCheck(
+                    label_set="ham10000", champion=champion, challenger=challenger, set_digest=set_digest,
+                    rules=decisions.rules_digest(), champion_name="good@1", challenger_name="twin@1", margin=MARGIN,
+                    numbers={"gates": {}}, by="anna", at=clock.now(),
+                )
+            )  # fmt: skip
+        assert decisions.kept_check(pair, MARGIN) is not None
+        monkeypatch.setattr(decisions, "rules_digest", lambda: "changed")
+        assert decisions.kept_check(pair, MARGIN) is None
+
+
+def test_a_folder_that_was_put_in_the_place_of_the_promoted_one_does_not_answer(
+    config: Config, make_app: Callable[[Config], Flask], tiny_bundle: Bundle
+) -> None:
+    app = make_app(config)
+    with app.app_context():
+        assert decide(make_pair(config, "twin"), {"passes": True, "reasons": [], "notes": []}, "anna")
+    assert answering(app) == "twin@1"
+    shutil.rmtree(config.models / "twin")
+    install(tiny_bundle, config.models, "twin", thresholds={"malignant": 1.0, "uncertain": 0.99})
+    assert answering(app) == "twin@1", "the one in memory is still what was promoted"
+    later = make_app(config)
+    assert answering(later) == "good@1"
+    with later.app_context():
+        (problem,) = get_models().problems()
+        assert "was replaced by another of the same name and version" in problem
+    with make_app(config).app_context(), pytest.raises(Refused, match="twin@1 was replaced by another model"):
+        make_pair(config, "weak")
 
 
 def test_broken_calibration_is_refused(

@@ -26,6 +26,8 @@ class Promotion(Base):
     `number` counts the promotions and rollbacks of a label set from 1, so that of two made at once one fails; null in
     other rows. `name` and `version` are the model that answers from then on (or was refused, or answers in the shadow);
     null where it is the one that `MODEL` names. `reason` is why a promotion was made against the numbers.
+    `digest` is the SHA-256 of the SHA256SUMS of what was promoted: another folder in its place does not answer. Null in
+    other rows, and in promotions of before it was kept.
     """
 
     __tablename__ = "promotions"
@@ -42,6 +44,7 @@ class Promotion(Base):
     name: Mapped[str | None] = mapped_column(String(200))
     version: Mapped[str | None] = mapped_column(String(80))
     by: Mapped[str] = mapped_column(String(80))
+    digest: Mapped[str | None] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(Text)
     numbers: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -51,7 +54,7 @@ class PromotionCheck(Base):
     """A comparison of two models on a promotion set, kept so that it is made once.
 
     `champion` and `challenger` are digests that stand for every byte of each bundle, `set_digest` one for the manifest
-    of the set. `numbers` is what `ml.challenge.challenge` found.
+    of the set, `rules` one of the code that compares and decides. `numbers` is what `ml.challenge.challenge` found.
     """
 
     __tablename__ = "promotion_checks"
@@ -62,6 +65,7 @@ class PromotionCheck(Base):
     champion: Mapped[str] = mapped_column(String(64))
     challenger: Mapped[str] = mapped_column(String(64))
     set_digest: Mapped[str] = mapped_column(String(64))
+    rules: Mapped[str | None] = mapped_column(String(16))
     champion_name: Mapped[str] = mapped_column(String(300))
     challenger_name: Mapped[str] = mapped_column(String(300))
     margin: Mapped[float]

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+import ml
 from ml.bundle import CHECKSUMS, Bundle, find_bundle, load_bundle
 from ml.errors import BundleError
 from webapp import audit, clock
@@ -73,6 +75,11 @@ def make_pair(config: Config, name: str) -> Pair:
     holder = load_bundle(find_bundle(champion, config.models))
     if bundle_digest(holder) == bundle_digest(bundle):
         raise Refused(f"{reference} is the model that answers already.")
+    if get_models().expected(label_set, champion) not in (None, bundle_digest(holder)):
+        raise Refused(
+            f"{champion} was replaced by another model of the same name and version, so nothing can be compared with "
+            "it. Put it back, or take its promotion back."
+        )
     folder = promotion_folder(config, label_set)
     return Pair(label_set, f"{holder.card.name}@{holder.card.version}", reference, holder, bundle, folder)
 
@@ -110,7 +117,8 @@ def promotion_folder(config: Config, label_set: str) -> Path | None:
 
 
 def kept_check(pair: Pair, margin: float) -> PromotionCheck | None:
-    """The comparison of exactly these files at this margin, where it was made already, with the gates looked at."""
+    """The comparison of exactly these files at this margin, by the rules of today, where it was made already, with the
+    gates looked at."""
     champion, challenger, set_digest = pair.digests
     found = db.session.scalar(
         select(PromotionCheck)
@@ -118,6 +126,7 @@ def kept_check(pair: Pair, margin: float) -> PromotionCheck | None:
             PromotionCheck.champion == champion,
             PromotionCheck.challenger == challenger,
             PromotionCheck.set_digest == set_digest,
+            PromotionCheck.rules == rules_digest(),
             PromotionCheck.margin == margin,
         )
         .order_by(PromotionCheck.id.desc())
@@ -134,6 +143,7 @@ def decide(pair: Pair, numbers: dict[str, Any], by: str, *, force: str | None = 
     """
     # Taking the promotion back must lead to the model that was there before it, whatever is trained meanwhile.
     get_models().keep_start(pair.label_set, pair.champion, bundle_digest(pair.champion_bundle))
+    challenger = bundle_digest(pair.challenger_bundle)
     name, _, version = pair.challenger.rpartition("@")
     passes = bool(numbers["passes"])
     action = Action.PROMOTE if passes or force else Action.REFUSE
@@ -150,6 +160,7 @@ def decide(pair: Pair, numbers: dict[str, Any], by: str, *, force: str | None = 
                     name=name,
                     version=version,
                     by=by,
+                    digest=challenger if action is Action.PROMOTE else None,
                     reason=force,
                     numbers=numbers,
                     at=clock.now(),
@@ -220,6 +231,14 @@ def set_shadow(label_set: str, by: str, reference: str | None) -> None:
             )
         )
         audit.record("model.shadow", f"model:{reference or 'none'}", label_set=label_set)
+
+
+@cache
+def rules_digest() -> str:
+    """Stands for the code that compares two models and decides: what was found by other rules is found anew."""
+    code = Path(ml.__file__).parent  # read, not imported: challenge brings evaluation along
+    content = b"".join((code / name).read_bytes() for name in ("challenge.py", "promotion.py"))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def bundle_digest(bundle: Bundle) -> str:

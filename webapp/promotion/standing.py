@@ -7,8 +7,8 @@ are read again only when it has changed. Where the database does not answer, wha
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -24,13 +24,15 @@ log = logging.getLogger(__name__)
 class Standing:
     """`promoted` are references NAME@VERSION, the one that answers last; below the first is what `MODEL` names.
 
-    `number` is the next decision's. `shadow` answers beside it since `shadow_since`.
+    `number` is the next decision's. `shadow` answers beside it since `shadow_since`. `digests` has, by reference, the
+    SHA-256 of the SHA256SUMS of what was promoted, where it was kept.
     """
 
     promoted: tuple[str, ...] = ()
     number: int = 1
     shadow: str | None = None
     shadow_since: datetime | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_standings() -> dict[str, Standing]:
@@ -45,15 +47,16 @@ def standings_of(rows: Sequence[Promotion]) -> dict[str, Standing]:
         before = found.get(row.label_set, Standing())
         model = f"{row.name}@{row.version}" if row.name else None
         if row.action == Action.PROMOTE and model and row.number:
-            after = Standing((*before.promoted, model), row.number + 1, before.shadow, before.shadow_since)
+            digests = {**before.digests, **({model: row.digest} if row.digest else {})}
+            after = replace(before, promoted=(*before.promoted, model), number=row.number + 1, digests=digests)
             if model == before.shadow:
-                after = Standing(after.promoted, after.number)
+                after = replace(after, shadow=None, shadow_since=None)
         elif row.action == Action.ROLLBACK and row.number:
-            after = Standing(before.promoted[:-1], row.number + 1, before.shadow, before.shadow_since)
+            after = replace(before, promoted=before.promoted[:-1], number=row.number + 1)
         elif row.action == Action.SHADOW:
-            after = Standing(before.promoted, before.number, model, row.at)
+            after = replace(before, shadow=model, shadow_since=row.at)
         elif row.action == Action.SHADOW_OFF:
-            after = Standing(before.promoted, before.number)
+            after = replace(before, shadow=None, shadow_since=None)
         else:
             continue
         found[row.label_set] = after
