@@ -33,7 +33,7 @@ def random_row(draw: random.Random, number: int) -> ScreeningRow:
         disagreement=draw.choice(RISKS) if answered else None,
         gate_verdict=draw.choice(("usable", "poor_quality")) if answered else None,
         review_status=draw.choice(("pending", "submitted", "disputed")) if answered else "pending",
-        reviewed_class=draw.choice((None, "nv", "mel")) if answered else None,
+        reviewed_class=draw.choice((None, "nv", "mel", "_other")) if answered else None,
         model_name="tiny" if done else None,
         model_version=draw.choice(("1", "2")) if done else None,
     )
@@ -46,7 +46,7 @@ def random_filters(draw: random.Random) -> Filters:
         "predicted": ("nv", "mel"),
         "gate": ("usable", "poor_quality"),
         "review": ("pending", "submitted", "disputed"),
-        "reviewed": ("nv", "mel"),
+        "reviewed": ("nv", "mel", "_other", "_no_lesion"),
         "label_set": ("ham10000", "msid"),
         "channel": ("web", "telegram"),
         "language": ("en", "de"),

@@ -27,7 +27,7 @@ from webapp.insights import bins
 from webapp.insights.alerts import alerts_of, recent_alerts
 from webapp.insights.counting import count_missing, uncounted
 from webapp.insights.figures import read_figures
-from webapp.insights.reviewed import read_cases
+from webapp.insights.reviewed import agreement, read_cases, specificity
 from webapp.insights.sections import controlled_sections
 from webapp.insights.selection import Selection
 from webapp.insights.shadow_panels import read_beside
@@ -174,6 +174,18 @@ def test_page_has_valid_charts_with_their_tables(viewer: FlaskClient) -> None:
         assert content.count("<tr>") == 1 + (10 if key.startswith("drift-") else 90)
     assert " style=" not in response.text
     assert "<script" not in response.text
+
+
+def test_who_says_that_it_is_none_of_the_classes_calls_it_neither_harmless_nor_malignant(
+    screenings: list[dict[str, Any]],
+) -> None:
+    with write_transaction() as session:
+        answered = select(ScreeningRow).where(ScreeningRow.predicted.is_not(None)).limit(2)
+        for row, agreed in zip(session.scalars(answered), ("nv", "_other"), strict=True):
+            row.review_status, row.reviewed_class = "submitted", agreed
+    cases, _ = read_cases(Selection(TODAY - timedelta(days=89), TODAY))
+    assert sorted(str(case.label) for case in cases) == ["None", "nv"]
+    assert (agreement(cases).total, specificity(cases, {"mel"}).total) == (1, 1)
 
 
 def test_the_page_reads_no_more_of_reviews_and_shadows_than_it_shows(viewer: FlaskClient, app: Flask) -> None:

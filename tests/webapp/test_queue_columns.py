@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import text
+from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from ml.screening import disagreement, uncertainty
-from webapp import create_app
+from webapp import clock, create_app
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db
@@ -85,6 +85,53 @@ def test_migration_fills_them_for_older_rows(config: Config) -> None:
     assert told[0][:2] == pytest.approx((uncertainty({"nv": 0.9, "mel": 0.1}), 0.3))
     assert told[0][2:] == ("usable", "pending")
     assert told[1:] == [(None, None, "not_skin", "pending"), (None, None, None, "pending")]
+
+
+def test_migration_finds_the_labels_beside_the_classes(config: Config) -> None:
+    """Of cases that were agreed on before they were kept with the screening; down again they are forgotten."""
+    config.instance.mkdir(parents=True)
+    app = create_app(config)
+    # Of each screening: who said what, whether as the adjudicator; "pending" in the adjudicator's name opens it again.
+    said: dict[int, list[tuple[int, str | None, bool]]] = {
+        1: [(1, "_other", False)],
+        2: [(1, "mel", False), (2, "nv", False), (3, "_no_lesion", True), (1, "bkl", False)],
+        3: [(1, "_other", False), (3, None, True), (2, "_cannot_tell", False), (2, "_cannot_tell", False)],
+        4: [(1, "nv", False)],
+    }
+    with app.app_context():
+        upgrade()
+        downgrade(revision="0018")
+        with write_transaction() as session:
+            for number in (1, 2, 3):
+                session.add(User(id=number, name=f"n{number}", password_hash="!", role="admin", created_at=clock.now()))
+            session.flush()
+            for number, reviews in said.items():
+                agreed = "nv" if number == 4 else None
+                session.execute(
+                    text(
+                        "INSERT INTO screenings (id, token_hash, state, channel, language, created_at, attempts,"
+                        " review_status, reviewed_class)"
+                        " VALUES (:number, :number, 'done', 'web', 'en', '2026-03-01', 1, 'submitted', :agreed)"
+                    ),
+                    {"number": number, "agreed": agreed},
+                )
+                for who, label, decides in reviews:
+                    session.execute(
+                        text(
+                            "INSERT INTO reviews (screening_id, reviewer_id, status, label, blind, adjudicates,"
+                            " created_at) VALUES (:number, :who, :status, :label, false, :decides, '2026-03-01')"
+                        ),
+                        {"number": number, "who": who, "status": "submitted" if label else "pending",
+                         "label": label, "decides": decides},
+                    )  # fmt: skip
+        upgrade()
+        column = select(ScreeningRow.reviewed_class).order_by(ScreeningRow.id)
+        assert list(db.session.scalars(column)) == ["_other", "_no_lesion", "_cannot_tell", "nv"]
+        db.session.commit()
+        downgrade(revision="0018")
+        assert list(db.session.scalars(column)) == [None, None, None, "nv"]
+        db.session.commit()
+        db.engine.dispose()
 
 
 def test_the_bar_has_the_pages_of_ones_role(app: Flask, admin: FlaskClient, add_user: Callable[..., User]) -> None:

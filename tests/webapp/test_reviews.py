@@ -72,7 +72,7 @@ def test_draft_confirm_correct_and_take_back(log_in: Log, row: ScreeningRow, row
     say(ben, row, label=other_than(row)[0], note="a pigment network")
     assert state(rows) == ("submitted", other_than(row)[0])
     say(ben, row, label="_other")
-    assert state(rows) == ("submitted", None)
+    assert state(rows) == ("submitted", "_other")
     say(ben, row, "withdraw")
     assert state(rows) == ("pending", None)
     with app.app_context():
@@ -84,6 +84,15 @@ def test_draft_confirm_correct_and_take_back(log_in: Log, row: ScreeningRow, row
         assert [one.action for one in told] == [f"review.{verb}" for verb in verbs]
         assert all(one.actor == "ben" for one in told)
         assert not any(named in str(one.details) for one in told), "the audit log outlives a deletion"
+
+
+def test_answers_beside_the_classes_can_be_found_again(log_in: Log, row: ScreeningRow) -> None:
+    ben = log_in("ben")
+    for label in ("_other", "_no_lesion", "_cannot_tell"):
+        say(ben, row, label=label)
+        for asked in ("_other", "_no_lesion", "_cannot_tell", row.predicted):
+            found = ben.get(f"/admin/history?reviewed={asked}").text.count("data-id=")
+            assert found == (asked == label), (asked, label)
 
 
 def test_two_disagree_and_a_third_decides(log_in: Log, row: ScreeningRow, rows: Rows) -> None:

@@ -63,7 +63,7 @@ def _review(
         reviews.append(decision)
         found = standing(reviews)
     row.review_status = found.status
-    row.reviewed_class = None if found.label in tuple(ReviewLabel) else found.label
+    row.reviewed_class = found.label
     for review in reviews:
         review.id = None  # type: ignore[assignment]
     return reviews

@@ -16,7 +16,7 @@ from ml.metrics import ReliabilityBins, expected_calibration_error, reliability_
 from webapp.extensions import db
 from webapp.insights.counting import midnight
 from webapp.insights.selection import Selection
-from webapp.models.review import Review, ReviewStatus
+from webapp.models.review import Review, ReviewLabel, ReviewStatus
 from webapp.models.screening import REVIEWED, ScreeningRow
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,8 @@ def read_cases(selection: Selection) -> tuple[list[Case], bool]:
     )
     rows = db.session.execute(query).all()
     cases = [
-        Case(row.finished_at.date(), row.status, row.predicted, row.reviewed_class, row.id not in seen,
+        Case(row.finished_at.date(), row.status, row.predicted,
+             None if row.reviewed_class in tuple(ReviewLabel) else row.reviewed_class, row.id not in seen,
              _read(row.probabilities))
         for row in rows[:MOST_CASES] if row.status
     ]  # fmt: skip

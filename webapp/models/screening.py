@@ -130,7 +130,7 @@ class ScreeningRow(Base):
     seconds: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
     # What lists are filtered and sorted by. The first three follow from the answer; `review_status` and
-    # `reviewed_class` (a class code that reviewers agree on) from the reviews.
+    # `reviewed_class` (the label that reviewers agree on: a class code or a `ReviewLabel`) from the reviews.
     uncertainty: Mapped[float | None]
     disagreement: Mapped[float | None]
     gate_verdict: Mapped[str | None] = mapped_column(String(20))

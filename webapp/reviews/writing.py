@@ -139,7 +139,7 @@ def append(
     reviews.append(review)
     found = standing(reviews)
     row.review_status = found.status
-    row.reviewed_class = None if found.label in tuple(ReviewLabel) else found.label
+    row.reviewed_class = found.label
     what = {"undoes": undoes} if undoes else {}
     verb = "undo" if undoes else ("reopen" if draft.status == ReviewStatus.PENDING else "decide")
     if not undoes and not draft.adjudicates:
