@@ -1,12 +1,14 @@
 """The history in a browser: filters, their chips, order, and views that are kept."""
 
 import re
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DESKTOP, Opener, file, fits, log_in
+from tests.browser.pages import DESKTOP, PHONE, Opener, file, fits, log_in, press, screen
 from webapp.models.user import User
 
 Photo = Callable[..., bytes]
@@ -89,3 +91,31 @@ def test_the_table_stays_within_its_page(open_page: Opener, photo: Photo, admin:
             assert card is not None
             assert table is not None
             assert abs(card["width"] - table["width"]) < 1.5, width
+
+
+def test_training_set_of_what_the_filters_leave(open_page: Opener, photo: Photo, admin: User, tmp_path: Path) -> None:
+    """From the history to the zip, on a phone."""
+    visitor = open_page("/")
+    for code in ("mel", "nv"):
+        visitor.goto("/")
+        screen(visitor, file(photo(code, 1)), training=True)
+    page = open_page("/login", PHONE)
+    log_in(page)
+    for number, code in enumerate(("mel", "nv"), start=1):
+        page.goto(f"/admin/screenings/{number}")
+        page.locator(f".choice input[value={code}]").check()
+        page.get_by_role("button", name="Submit").first.click()
+        expect(page.locator("main")).to_have_attribute("data-review", "submitted")
+    page.goto("/admin/history?reviewed=nv")
+    assert shown(page) == ["2"]
+    page.get_by_role("link", name="Export for training").click()
+    expect(page.get_by_text("1 screening is reviewed and undisputed")).to_be_visible()
+    assert fits(page)
+    with page.expect_download() as waiting:
+        press(page, "Export as a zip")
+    waiting.value.save_as(tmp_path / "set.zip")
+    with zipfile.ZipFile(tmp_path / "set.zip") as archive:
+        pictures = [name for name in archive.namelist() if name.endswith(".jpg")]
+    assert pictures == ["ham10000/nv/screening-2-1.jpg"]
+    page.get_by_role("link", name="History").last.click()
+    page.wait_for_url("**/admin/history?reviewed=nv")

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from ml.data.manifest import Dataset, load_dataset
@@ -26,6 +26,7 @@ from tests.webapp.forms import form_token
 from webapp import clock
 from webapp.cli import reviewed as reviewed_command
 from webapp.extensions import db
+from webapp.models.audit import AuditEntry
 from webapp.models.review import ReviewStatus
 from webapp.models.screening import ScreeningRow
 from webapp.models.user import User
@@ -149,6 +150,58 @@ def test_an_admin_streams_the_same_as_a_zip(exported: Path, admin: FlaskClient) 
         assert archive.testzip() is None
         files = {path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file()}
         assert set(archive.namelist()) == files
+
+
+def test_the_page_counts_what_the_filters_of_the_history_leave(exported: Path, admin: FlaskClient) -> None:
+    link = "/admin/training-set?filters=reviewed%3Dnv"
+    assert f'href="{link}"' in admin.get("/admin/history?reviewed=nv").text
+    page = admin.get(link).text
+    assert "1 screening is reviewed" in page
+    assert "of 1 of them the person allows training" in page
+    fields = {"csrf_token": form_token(admin, "/"), "filters": "reviewed=nv"}
+    with zipfile.ZipFile(io.BytesIO(admin.post("/admin/training-set.zip", data=fields).data)) as archive:
+        pictures = [name for name in archive.namelist() if name.endswith(".jpg")]
+    assert [name.split("/")[1] for name in pictures] == ["nv"]
+    for nothing in ("review=disputed", "status=deleted", "reviewed=_other"):
+        assert "nothing to export" in admin.get("/admin/training-set", query_string={"filters": nothing}).text
+
+
+def test_what_was_searched_for_stays_out_of_log_and_card(
+    exported: Path, admin: FlaskClient, app: Flask, tmp_path: Path
+) -> None:
+    """It may be the address of a result, or words of a note."""
+    secret, words = "s" * 43, "scar on the left"
+    for number, query in enumerate((f"q={secret}&channel=api&password=x", f"q={words}")):
+        fields = {"csrf_token": form_token(admin, "/"), "filters": query}
+        assert admin.post("/admin/training-set.zip", data=fields).status_code == 200
+        arguments = ["data", "export-reviewed", str(tmp_path / f"searched-{number}"), "--filters", query]
+        assert app.test_cli_runner().invoke(args=arguments).exit_code == 0
+    folder = tmp_path / "searched-0"
+    card = json.loads((folder / "reviewed.json").read_text())
+    assert (card["filters"], card["searched"]) == ("channel=api", True)
+    assert "Filters: channel=api; and only what a search found." in (folder / "README.md").read_text()
+    with app.app_context():
+        told = list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "export.training_set")))
+        assert [entry.details["searched"] for entry in told] == [False, True, True, True, True]
+        assert told[1].details["filters"] == {"channel": "api"}
+        everything = " ".join(str(entry.details) for entry in told)
+    everything += "".join(path.read_text() for path in tmp_path.glob("searched-*/*.*"))
+    assert not [found for found in (secret, words, "password") if found in everything]
+
+
+def test_an_export_that_is_cut_short_is_in_the_log(
+    app: Flask, taken: Callable[..., ScreeningRow], say: Say, ben: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(taken("mel", 1), ben, "mel")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(reviewed_command, "write_bytes", full)
+    result = app.test_cli_runner().invoke(args=["data", "export-reviewed", str(tmp_path / "export")])
+    assert "No space left" in result.output
+    with app.app_context():
+        assert "export.training_set" in list(db.session.scalars(select(AuditEntry.action)))
 
 
 def test_added_to_the_training_split_alone(exported: Path, drawn_data: Path) -> None:

@@ -8,7 +8,7 @@ from webapp.account.access import requires
 from webapp.admin.blueprint import blueprint
 from webapp.database import write_transaction
 from webapp.history.export import FORMATS
-from webapp.history.filters import read_queue
+from webapp.history.filters import read_queue, recorded
 from webapp.models.user import Role
 
 
@@ -16,10 +16,10 @@ from webapp.models.user import Role
 @requires(Role.REVIEWER)
 def export_rows(kind: str) -> ResponseReturnValue:
     """The screenings with the filters and the sort of the query string, streamed; who took what is in the audit log."""
-    filters, sort = read_queue(request.query_string.decode("utf-8", "replace"))
-    asked = {name: value for name, value in filters.to_args().items() if name != "q"}
+    query = request.query_string.decode("utf-8", "replace")
+    filters, sort = read_queue(query)
     with write_transaction():
-        audit.record(f"export.{kind}", "history", filters=asked, sort=sort.name, searched=bool(filters.text))
+        audit.record(f"export.{kind}", "history", **recorded(query))
     write, mimetype = FORMATS[kind]
     response = Response(stream_with_context(write(filters, sort)), mimetype=mimetype)
     name = f"screenings-{clock.now():%Y%m%dT%H%M%SZ}.{kind}"

@@ -6,31 +6,33 @@ from collections.abc import Iterator
 
 from flask import Response, abort, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
 
 from ml.labels import readable_taxonomies
-from webapp import audit, clock
+from webapp import clock
 from webapp.account.access import requires
 from webapp.admin.blueprint import blueprint
 from webapp.database import write_transaction
-from webapp.extensions import db
-from webapp.models.screening import CaseStatus, ScreeningRow
 from webapp.models.user import Role
+from webapp.reviews.selection import count_reviewed
 from webapp.reviews.training_set import Wanted, training_set
+
+COUNTED = 10_000
+"""Reviewed screenings are counted up to here; beyond, the page says that there are more."""
 
 
 @blueprint.get("/training-set")
 @requires(Role.ADMIN)
 def training_set_page() -> ResponseReturnValue:
     """What there is to be exported, and the form; `?filters=` is a query string of the history."""
-    reviewed = (ScreeningRow.review_status == CaseStatus.SUBMITTED, ScreeningRow.deleted_at.is_(None))
-    count = select(func.count()).select_from(ScreeningRow).where(*reviewed)
+    filters = request.args.get("filters", "")
+    reviewed, allowed, complete = count_reviewed(filters, COUNTED)
     return render_template(
         "admin/training_set.html",
         taxonomies=readable_taxonomies(),
-        filters=request.args.get("filters", ""),
-        reviewed=db.session.scalar(count) or 0,
-        allowed=db.session.scalar(count.where(ScreeningRow.training_consent_at.is_not(None))) or 0,
+        filters=filters,
+        reviewed=reviewed,
+        allowed=allowed,
+        complete=complete,
     )
 
 
@@ -42,21 +44,14 @@ def training_set_zip() -> ResponseReturnValue:
     reviewers = form.get("min_reviewers", "1")
     if not reviewers.isdecimal() or not 1 <= int(reviewers) <= 9:
         abort(400)
-    filters = form.get("filters", "")
     wanted = Wanted(
         label_set=form.get("label_set") or None,
         min_reviewers=int(reviewers),
         blind_only=bool(form.get("blind_only")),
-        filters=filters,
+        filters=form.get("filters", ""),
     )
     with write_transaction():
-        audit.record(
-            "export.training_set",
-            f"label_set:{wanted.label_set or 'all'}",
-            reviewers=wanted.min_reviewers,
-            blind=wanted.blind_only,
-            filters=filters,
-        )
+        wanted.record()
     response = Response(stream_with_context(zipped(training_set(wanted))), mimetype="application/zip")
     name = f"lesion-lens-reviewed-{clock.now():%Y%m%d-%H%M}.zip"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -8,7 +8,6 @@ import click
 from flask.cli import with_appcontext
 
 from ml.files import write_bytes
-from webapp import audit
 from webapp.cli.label_sets import known_label_set
 from webapp.database import write_transaction
 from webapp.reviews.training_set import CARD, Wanted, is_plain, training_set
@@ -44,6 +43,8 @@ def export_reviewed(folder: Path, wanted: Wanted) -> dict[str, Any]:
     """Write the export to a folder and return its card. Raises ClickException where there is something in it."""
     if folder.exists() and any(folder.iterdir()):
         raise click.ClickException(f"{folder} is not empty. Give a new folder.")
+    with write_transaction():
+        wanted.record()  # before anything is handed out: an export that is cut short has handed out some of it
     try:
         for name, content in training_set(wanted, lambda name: (folder / name).unlink(missing_ok=True)):
             if is_plain(name):
@@ -51,13 +52,5 @@ def export_reviewed(folder: Path, wanted: Wanted) -> dict[str, Any]:
                 write_bytes(folder / name, content)
     except OSError as error:
         raise click.ClickException(f"Cannot write to {folder}: {error.strerror}.") from error
-    with write_transaction():
-        audit.record(
-            "export.training_set",
-            f"label_set:{wanted.label_set or 'all'}",
-            reviewers=wanted.min_reviewers,
-            blind=wanted.blind_only,
-            filters=wanted.filters,
-        )
     card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
     return card

@@ -13,7 +13,7 @@ from webapp.cli.insights import count_all
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.history.export import FORMATS
-from webapp.history.filters import read_queue
+from webapp.history.filters import read_queue, recorded
 from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State
 from webapp.screening.lifecycle import answer
@@ -74,9 +74,8 @@ def sweep(whatever: bool) -> None:
 def export(kind: str, query: str, out: TextIO) -> None:
     """Write the history as CSV or JSON lines, with the filters and the sort of the history page."""
     filters, sort = read_queue(query)
-    asked = {name: value for name, value in filters.to_args().items() if name != "q"}
     with write_transaction():
-        audit.record(f"export.{kind}", "history", filters=asked, sort=sort.name, searched=bool(filters.text))
+        audit.record(f"export.{kind}", "history", **recorded(query))
     write, _mimetype = FORMATS[kind]
     for text in write(filters, sort):
         out.write(text)

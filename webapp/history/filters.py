@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import ColumnElement
@@ -142,6 +143,15 @@ def read_queue(query: str) -> tuple[Filters, Sort]:
 def write_queue(filters: Filters, sort: Sort) -> str:
     """The inverse of `read_queue`; empty for the whole history, newest first."""
     return urlencode({**filters.to_args(), **({} if sort == NEWEST else {"sort": sort.name})})
+
+
+def recorded(query: str) -> dict[str, Any]:
+    """What the audit log and the card of an export keep of a query string: filters, sort, and whether something was
+    searched for. Not for what: that may be the address of a result, or words of a note.
+    """
+    filters, sort = read_queue(query)
+    asked = {name: value for name, value in filters.to_args().items() if name != ARGUMENTS["text"]}
+    return {"filters": asked, "sort": sort.name, "searched": bool(filters.text)}
 
 
 def _sendable(text: str) -> str:

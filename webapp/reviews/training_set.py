@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from ml.labels import Taxonomy, find_taxonomy
-from webapp import clock
+from webapp import audit, clock
 from webapp.extensions import db
+from webapp.history.filters import recorded
 from webapp.models.review import Review, ReviewStatus
 from webapp.models.screening import CaseStatus, ScreeningRow
 from webapp.photos import get_photos
@@ -49,6 +51,16 @@ class Wanted:
     blind_only: bool = False
     filters: str = ""
 
+    def record(self) -> None:
+        """Add to the audit log that the cases are handed out, within the current write transaction."""
+        audit.record(
+            "export.training_set",
+            f"label_set:{self.label_set or 'all'}",
+            reviewers=self.min_reviewers,
+            blind=self.blind_only,
+            **recorded(self.filters),
+        )
+
 
 @dataclass
 class Tally:
@@ -63,6 +75,7 @@ class Tally:
     def card(self) -> dict[str, Any]:
         """The card as JSON: what is in it, how it was chosen, and what was left out, with reasons."""
         label_sets: dict[str, dict[str, int]] = {}
+        asked = recorded(self.wanted.filters)
         for (label_set, label), count in sorted(self.images.items()):
             label_sets.setdefault(label_set, {})[label] = count
         return {
@@ -73,7 +86,8 @@ class Tally:
             "left_out": dict(self.left_out),
             "min_reviewers": self.wanted.min_reviewers,
             "blind_only": self.wanted.blind_only,
-            "filters": self.wanted.filters,
+            "filters": urlencode(asked["filters"]),
+            "searched": asked["searched"],
             "consent": "every person in it has allowed that models are trained with the photos",
         }
 
@@ -144,7 +158,7 @@ def _cases(wanted: Wanted) -> Iterator[tuple[ScreeningRow, list[Review]]]:
     ]
     if wanted.label_set:
         conditions.append(ScreeningRow.label_set == wanted.label_set)
-    for ids in batches(wanted.filters):
+    for ids in batches(wanted.filters, CaseStatus.SUBMITTED):
         rows = db.session.scalars(
             select(ScreeningRow)
             .where(*conditions, ScreeningRow.id.in_(ids))
@@ -193,7 +207,7 @@ def _text(card: dict[str, Any]) -> str:
         f"Made {card['made_at']} from {card['lesions']} screenings with {card['images']} photos.",
         f"At least {card['min_reviewers']} reviewers agree on each class"
         + (", and chose it before they saw the model's answer." if card["blind_only"] else "."),
-        f"Filters: {card['filters'] or 'none'}.",
+        f"Filters: {card['filters'] or 'none'}" + ("; and only what a search found." if card["searched"] else "."),
         "Every person in it has allowed training. Who takes that back, or deletes the photos, is not in later exports:",
         "make this export anew before each training, and delete this folder after it.",
         "",
