@@ -1,12 +1,14 @@
 """Many at once: counted before, done in one go, undone without overwriting anything."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from tests.webapp.forms import form_token
@@ -66,6 +68,39 @@ def test_counted_done_and_undone(admin: FlaskClient, three: list[int], rows: Row
         assert len(db.session.scalars(select(Review)).all()) == 5
     assert "2 of them are undone" in admin.get(f"/admin/bulk{place}").text
     assert place.strip("/") in admin.get("/admin/bulk").text
+
+
+def test_exports_tell_of_the_reviews_that_count(
+    admin: FlaskClient, three: list[int], app: Flask, add_user: Callable[..., User]
+) -> None:
+    """Not of those that a bulk action made and its undoing cancelled, nor of what was taken back or replaced."""
+    ben = add_user("ben")
+
+    def told(number: int) -> tuple[int, str | None, str | None]:
+        lines = [json.loads(line) for line in admin.get("/admin/export.jsonl?sort=oldest").text.splitlines()]
+        one = lines[number]
+        return one["reviews"], one["reviewer"], one["review_label"]
+
+    def say(number: int, seen: int, *arguments: Any, **options: Any) -> int:
+        with app.app_context():
+            who = db.session.merge(ben)
+            return add_review(three[number], who, Draft(*arguments, **options), seen=seen).id
+
+    first = say(0, 0, ReviewStatus.SUBMITTED, "_other")
+    page = send(admin, "", action="confirm", id=[str(number) for number in three]).text
+    done = send(admin, "/do", action="confirm", ids=hidden(page, "ids"), seen=hidden(page, "seen"))
+    assert told(0)[:2] == (2, "anna")
+    assert told(1)[:2] == (1, "anna")
+    place = done.headers["Location"].removeprefix("/admin/bulk")
+    send(admin, f"{place.partition('?')[0]}/undo")
+    assert told(0) == (1, "ben", "_other")
+    assert told(1) == (0, None, None)
+    with app.app_context():
+        seen = db.session.scalar(select(func.max(Review.id)).where(Review.screening_id == three[0]))
+    assert seen
+    assert seen > first
+    say(0, say(0, seen, ReviewStatus.SUBMITTED, "mel", "changed my mind"), ReviewStatus.PENDING)
+    assert told(0) == (0, None, None)
 
 
 def test_the_way_back_keeps_the_filters(admin: FlaskClient, three: list[int]) -> None:

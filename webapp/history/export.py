@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from webapp.extensions import db
 from webapp.history.filters import Filters, Sort
 from webapp.history.pages import all_keys
-from webapp.models.review import Review, ReviewStatus
+from webapp.models.review import Review
 from webapp.models.screening import ScreeningRow
 from webapp.models.user import User
+from webapp.reviews.rules import standing
 from webapp.spreadsheets import cell
 
 BATCH = 500
@@ -27,7 +28,9 @@ ANSWER = (
 )  # fmt: skip
 REVIEWED = ("review_status", "reviewed_class", "reviews", "reviewer", "reviewed_at", "review_label", "review_note")
 COLUMNS = (*OWN, *ANSWER, *REVIEWED)
-"""Own facts, the names of `ml.screening.Screening` with what follows from them, and the newest review's."""
+"""Own facts, the names of `ml.screening.Screening` with what follows from them, and the reviews': how many reviewers'
+decisions count (not those undone, replaced, taken back, or from before the case was opened again), and the
+adjudicator's, or else the newest of them."""
 
 
 def records(filters: Filters, sort: Sort) -> Iterator[list[dict[str, Any]]]:
@@ -81,7 +84,7 @@ def _read(ids: Sequence[int]) -> list[dict[str, Any]]:
     stored = [getattr(row, name) for name in (*OWN, *ANSWER, "review_status", "reviewed_class") if name != "model"]
     query = select(*stored, row.model_name, row.model_version).where(row.id.in_(ids))
     found = {one["id"]: dict(one) for one in db.session.execute(query).mappings()}
-    reviews = _newest_reviews(ids)
+    reviews = _counting_reviews(ids)
     db.session.commit()
     records = []
     for number in ids:
@@ -95,21 +98,19 @@ def _read(ids: Sequence[int]) -> list[dict[str, Any]]:
     return records
 
 
-def _newest_reviews(ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Of each screening that was decided on: how many decisions there are, and the newest one."""
-    decided = Review.status.in_((ReviewStatus.SUBMITTED, ReviewStatus.DISCARDED))
-    newest = (
-        select(func.max(Review.id).label("id"), func.count().label("reviews"))
-        .where(Review.screening_id.in_(ids), decided)
-        .group_by(Review.screening_id)
-        .subquery()
-    )
-    query = (
-        select(Review.screening_id, newest.c.reviews, User.name, Review.created_at, Review.label, Review.note)
-        .join(newest, newest.c.id == Review.id)
-        .join(User, User.id == Review.reviewer_id)
-    )
-    return {number: dict(zip(REVIEWED[2:], values, strict=True)) for number, *values in db.session.execute(query)}
+def _counting_reviews(ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Of each screening of which a decision counts: how many reviewers' do, and the adjudicator's, else the newest."""
+    said: dict[int, list[Review]] = {}
+    for review in db.session.scalars(select(Review).where(Review.screening_id.in_(ids)).order_by(Review.id)):
+        said.setdefault(review.screening_id, []).append(review)
+    names = {user.id: user.name for user in db.session.execute(select(User.id, User.name))}
+    found = {}
+    for number, reviews in said.items():
+        amounts_to = standing(reviews)
+        if told := amounts_to.decision or max(amounts_to.opinions, key=lambda one: one.id, default=None):
+            values = (len(amounts_to.opinions), names[told.reviewer_id], told.created_at, told.label, told.note)
+            found[number] = dict(zip(REVIEWED[2:], values, strict=True))
+    return found
 
 
 def _plain(value: Any) -> Any:
