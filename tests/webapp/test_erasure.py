@@ -22,6 +22,7 @@ from webapp.models.audit import AuditEntry
 from webapp.models.review import Review, ReviewStatus
 from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.models.second_answer import SecondAnswer
+from webapp.models.shown_answer import ShownAnswer
 from webapp.models.user import Role, User
 from webapp.photos import get_photos
 from webapp.reviews import copies
@@ -112,6 +113,7 @@ def _screening(reviewer: User, config: Config) -> tuple[int, str, dict[str, byte
                 label=_mark(marks, "label"), note=_mark(marks, "note") + " long " * 300,
             )
         )  # fmt: skip
+        session.add(ShownAnswer(screening_id=row.id, user_id=reviewer.id))
         for purpose in ("shadow", "rescore"):
             session.add(
                 SecondAnswer(
@@ -192,6 +194,7 @@ def _stands(app: Flask, planted: Planted) -> None:
         assert row.deleted_at is not None
         assert (row.token_hash, row.model_name, row.channel) == (token_hash(planted.token), "tiny", "telegram")
         assert row.photos == []
+        assert not db.session.scalars(select(ShownAnswer).where(ShownAnswer.screening_id == row.id)).all()
         review = db.session.scalars(select(Review).where(Review.screening_id == row.id)).one()
         assert (review.label, review.note) == (None, None)
 

@@ -14,6 +14,7 @@ from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.models.review import Review
 from webapp.models.screening import ScreeningRow
+from webapp.models.shown_answer import ShownAnswer
 from webapp.models.user import Role, User
 from webapp.screening.lifecycle import erase
 
@@ -207,3 +208,39 @@ def test_showing_the_answer_makes_a_review_not_blind(log_in: Log, row: Screening
     say(ben, row, label=row.predicted or "")
     with app.app_context():
         assert db.session.scalars(select(Review)).one().blind is False
+
+
+@pytest.mark.parametrize("seen_in", ["", ".pdf"])
+def test_what_was_seen_at_an_earlier_log_in_is_not_hidden_again(
+    add_user: Callable[..., User], row: ScreeningRow, app: Flask, seen_in: str
+) -> None:
+    """Neither by logging out, nor on another device; until the screening is deleted."""
+    add_user("ben", Role.REVIEWER)
+    add_user("cara", Role.REVIEWER)
+
+    def enter(name: str) -> FlaskClient:
+        client = app.test_client()
+        fields = {"csrf_token": form_token(client, "/login"), "name": name, "password": PASSWORD}
+        client.post("/login", data=fields)
+        return client
+
+    path = f"/admin/screenings/{row.id}"
+    first = enter("ben")
+    assert first.get(path + seen_in).status_code == 200
+    first.post("/admin/review-mode", data={"csrf_token": form_token(first, "/"), "blind": "on"})
+    first.post("/logout", data={"csrf_token": form_token(first, "/")})
+    again = enter("ben")
+    assert "appear once you have chosen" not in again.get(path).text
+    say(again, row, label=row.predicted or "")
+    cara = enter("cara")
+    cara.post("/admin/review-mode", data={"csrf_token": form_token(cara, "/"), "blind": "on"})
+    say(cara, row, label=row.predicted or "")
+    with app.app_context():
+        assert [one.blind for one in db.session.scalars(select(Review).order_by(Review.id))] == [False, True]
+    cara.get(path)
+    with app.app_context():
+        assert len(db.session.scalars(select(ShownAnswer)).all()) == 2
+        erase(row.id)
+    cara.get(path)
+    with app.app_context():
+        assert db.session.scalars(select(ShownAnswer)).all() == []

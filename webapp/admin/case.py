@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import abort, render_template, request, session
+from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from webapp.account.access import requires
 from webapp.admin import measures, review_words, similar, words
 from webapp.admin.blueprint import blueprint
 from webapp.admin.gate_table import gate_table
+from webapp.database import write_transaction
 from webapp.demo.entries import is_invented, shows_demo
 from webapp.extensions import db
 from webapp.history.filters import read_queue
@@ -21,15 +22,13 @@ from webapp.history.queue import neighbours
 from webapp.inference import Reference, get_models
 from webapp.models.review import Review, ReviewLabel, ReviewStatus
 from webapp.models.screening import PhotoRow, ScreeningRow, State
+from webapp.models.shown_answer import ShownAnswer
 from webapp.models.user import Role, User
 from webapp.photos import get_photos
 from webapp.responses import heatmap_jpeg, jpeg
 from webapp.reviews.rules import DECIDED, may_adjudicate, standing
 from webapp.reviews.second_answers import installed, second_answers
 from webapp.reviews.writing import reviews_of
-
-REMEMBERED = 100
-"""Screenings of which a session remembers that the model's answer was shown."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
     gates = [photo.answer["gate"] for photo in row.photos if photo.answer] or ([row.gate] if row.gate else [])
     own = [one for one in reviews if one.reviewer_id == current_user.id]
     hidden = was_hidden(row, own)
-    if current_user.may(Role.REVIEWER) and not hidden:
-        mark_shown(row.id)
+    if not hidden and mark_shown(row):
+        reviews = reviews_of(row.id)  # in one go: what was read before the writing is read anew one by one
     queue = request.args.get("queue")
     reviewable = row.deleted_at is None and row.state == State.DONE and row.label_set is not None
     return render_template(
@@ -124,10 +123,21 @@ def find_case(screening_id: int) -> ScreeningRow:
     return row
 
 
-def mark_shown(screening_id: int) -> None:
-    """Remember that this person has been shown the model's answer: no review of theirs is a blind one any more."""
-    shown = [number for number in session.get("shown", []) if number != screening_id]
-    session["shown"] = [*shown, screening_id][-REMEMBERED:]
+def mark_shown(row: ScreeningRow) -> bool:
+    """Remember, from log-in to log-in, that this person has been shown the model's answer: no review of theirs is a
+    blind one any more. False where that is known, or where there is no answer."""
+    if row.state != State.DONE or row.deleted_at is not None or _was_shown(row.id):
+        return False
+    screening_id, user_id = row.id, current_user.id
+    with write_transaction() as session:
+        there = select(ScreeningRow.id).where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))
+        if session.scalar(there.with_for_update()) and not session.get(ShownAnswer, (screening_id, user_id)):
+            session.add(ShownAnswer(screening_id=screening_id, user_id=user_id))
+    return True
+
+
+def _was_shown(screening_id: int) -> bool:
+    return db.session.get(ShownAnswer, (screening_id, current_user.id)) is not None
 
 
 def was_hidden(row: ScreeningRow, own: list[Review] | None = None) -> bool:
@@ -136,7 +146,7 @@ def was_hidden(row: ScreeningRow, own: list[Review] | None = None) -> bool:
         return False
     own = [one for one in reviews_of(row.id) if one.reviewer_id == current_user.id] if own is None else own
     chosen = any(one.status in DECIDED for one in own)
-    return current_user.may(Role.REVIEWER) and not chosen and row.id not in session.get("shown", [])
+    return current_user.may(Role.REVIEWER) and not chosen and not _was_shown(row.id)
 
 
 def _kept(own: list[Review]) -> Typed:

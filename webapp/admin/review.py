@@ -36,7 +36,7 @@ def review(screening_id: int) -> ResponseReturnValue:
     typed = Typed(form.get("label", ""), form.get("note", ""), bool(form.get("decide")))
     row = find_case(screening_id)
     if action == "show":
-        mark_shown(row.id)
+        mark_shown(row)
         return case_page(row, typed=typed)
     if action not in ACTIONS or not form.get("seen", "").isdecimal():
         abort(400)

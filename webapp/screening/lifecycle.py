@@ -36,6 +36,7 @@ from webapp.inference import get_models, get_screener
 from webapp.models.review import Review
 from webapp.models.screening import CaseStatus, PhotoRow, ScreeningRow, State, token_hash
 from webapp.models.second_answer import SecondAnswer
+from webapp.models.shown_answer import ShownAnswer
 from webapp.photos import get_photos
 from webapp.promotion import shadow
 from webapp.reviews.copies import delete_copies
@@ -304,6 +305,7 @@ def erase(screening_id: int, *, by_staff: bool = False) -> None:
         # That a review was made stays, as in every history that is only added to; what it said does not.
         session.execute(update(Review).where(Review.screening_id == screening_id).values(label=None, note=None))
         session.execute(delete(SecondAnswer).where(SecondAnswer.screening_id == screening_id))
+        session.execute(delete(ShownAnswer).where(ShownAnswer.screening_id == screening_id))
     gone = delete_copies(_config().runs, screening_id)
     store = get_photos()
     names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
