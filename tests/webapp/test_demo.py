@@ -111,7 +111,7 @@ def test_demo_fills_and_removes(app: Flask, client: FlaskClient) -> None:
         assert not list(get_photos().folder.rglob("*.jpg"))
         assert not list(audit.faults())
         triggers = text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'reviews_%'")
-        assert db.session.scalar(triggers) == 2
+        assert db.session.scalar(triggers) == 3
     assert not list(models.iterdir())
     assert not any(app.config["LENS"].runs.iterdir())
     assert BANNER not in client.get("/").text

@@ -6,9 +6,12 @@ from itertools import count
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select, update
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from webapp import create_app
+from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.models.review import Review
@@ -134,6 +137,39 @@ def test_the_database_refuses_changes(kept: Review, values: dict[str, object]) -
 def test_the_database_refuses_deletions(kept: Review) -> None:
     with pytest.raises(IntegrityError, match="never deleted"), write_transaction() as session:
         session.execute(delete(Review))
+
+
+def test_the_database_refuses_replacements(kept: Review) -> None:
+    """INSERT OR REPLACE asks no trigger on DELETE."""
+    columns = ", ".join(column.name for column in Review.__table__.columns if column.name != "label")
+    replace = text(f"INSERT OR REPLACE INTO reviews ({columns}, label) SELECT {columns}, 'nv' FROM reviews")  # noqa: S608
+    with pytest.raises(IntegrityError, match="never changed"), write_transaction() as session:
+        session.execute(replace)
+    assert db.session.scalars(select(Review.label)).one() == "mel"
+
+
+def test_migrations_and_tables_have_the_same_triggers(config: Config) -> None:
+    """Up, down and up again, and as the tables are made without migrations."""
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'reviews'")
+    config.instance.mkdir(parents=True)
+    app = create_app(config)
+
+    def triggers() -> dict[str, str]:
+        with db.engine.connect() as connection:
+            return {name: sql for name, sql in connection.execute(query)}
+
+    with app.app_context():
+        upgrade()
+        migrated = triggers()
+        downgrade(revision="0020")
+        assert migrated.keys() - triggers().keys() == {"reviews_never_replaced"}
+        upgrade()
+        assert triggers() == migrated
+        downgrade(revision="base")
+        db.create_all()
+        assert triggers() == migrated
+        db.session.remove()
+        db.engine.dispose()
 
 
 def test_a_persons_deletion_erases_what_was_said_and_leaves_that_it_was(kept: Review) -> None:

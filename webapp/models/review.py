@@ -81,6 +81,10 @@ APPEND_ONLY = {
         f"CREATE TRIGGER reviews_never_changed BEFORE UPDATE ON reviews "
         f"WHEN NOT ({SQLITE_ONLY_ERASES} AND {ERASES} AND {OF_DELETED}) "
         "BEGIN SELECT RAISE(ABORT, 'reviews are never changed'); END",
+        # INSERT OR REPLACE removes rows without asking the trigger on DELETE.
+        "CREATE TRIGGER reviews_never_replaced BEFORE INSERT ON reviews "
+        "WHEN EXISTS (SELECT 1 FROM reviews WHERE id = NEW.id) "
+        "BEGIN SELECT RAISE(ABORT, 'reviews are never changed'); END",
     ),
     "postgresql": (
         "CREATE FUNCTION reviews_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -88,9 +92,13 @@ APPEND_ONLY = {
         "RAISE EXCEPTION 'reviews are never changed or deleted'; END $$",
         "CREATE TRIGGER reviews_append_only BEFORE UPDATE OR DELETE ON reviews "
         "FOR EACH ROW EXECUTE FUNCTION reviews_append_only()",
+        "CREATE FUNCTION reviews_never_emptied() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'reviews are never deleted'; END $$",
+        "CREATE TRIGGER reviews_never_emptied BEFORE TRUNCATE ON reviews "
+        "FOR EACH STATEMENT EXECUTE FUNCTION reviews_never_emptied()",
     ),
 }
-"""Statements, by database, that refuse changes of reviews. The migration that makes the table has them too."""
+"""Statements, by database, that refuse changes of reviews. The migrations have them too."""
 
 for _dialect, _statements in APPEND_ONLY.items():
     for _statement in _statements:
