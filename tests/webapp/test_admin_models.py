@@ -153,6 +153,16 @@ def test_without_numbers_a_comparison_is_queued_once(
     assert "Nothing to take back" in nothing.text
 
 
+def test_the_model_that_answers_is_nobodys_shadow(app: Flask) -> None:
+    run = app.test_cli_runner().invoke
+    refused = run(args=["models", "shadow", "good"])
+    assert refused.exit_code == 1
+    assert "good@1 is the model that answers already" in refused.output
+    assert run(args=["models", "shadow", "other"]).exit_code == 0
+    with app.app_context():
+        assert [one.name for one in db.session.scalars(select(Promotion))] == ["other"]
+
+
 def test_the_shadow_answers_afterwards_and_shows_where_it_differs(
     admin: FlaskClient, app: Flask, upload: Upload, photo: Callable[..., bytes], rows: Rows
 ) -> None:

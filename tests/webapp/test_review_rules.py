@@ -99,6 +99,24 @@ def test_who_may_adjudicate(say: Say) -> None:
     assert [may_adjudicate(decided, user) for user in (anna, ben, cara, admin, viewer)] == [0, 0, 1, 1, 0]
 
 
+def test_taking_a_review_back_makes_nobody_an_adjudicator(say: Say) -> None:
+    anna, cara, admin = (
+        User(id=ANNA, role=Role.REVIEWER),
+        User(id=CARA, role=Role.REVIEWER),
+        User(id=9, role=Role.ADMIN),
+    )
+    reviews = [say(ANNA, "mel"), say(BEN, "nv"), say(CARA, "bkl")]
+    bulk = reviews[-1]
+    for back in (say(CARA, status="pending"), say(CARA, status="pending", undoes=bulk.id)):
+        found = standing([*reviews, back])
+        assert found.status == "disputed"
+        assert [may_adjudicate(found, user) for user in (anna, cara, admin)] == [0, 0, 1]
+    opened = [*reviews, say(9, status="pending", adjudicates=True), say(ANNA, "mel"), say(BEN, "nv")]
+    assert may_adjudicate(standing(opened), cara), "the case was opened again for all"
+    draft = [say(ANNA, "mel"), say(BEN, "nv"), say(CARA, "bkl", status="draft")]
+    assert may_adjudicate(standing(draft), cara), "a draft takes no side"
+
+
 @pytest.fixture
 def kept(app: Flask, add_user: Callable[..., User]) -> Iterator[Review]:
     """A review with a note, of a screening that another model has answered, too."""

@@ -126,7 +126,10 @@ def shadow_model(name: str, version: str) -> ResponseReturnValue:
     entry = _entry(name, version)
     if not entry.may_be_promoted:
         abort(404)
-    set_shadow(entry.label_set, current_user.name, None if "off" in request.form else entry.reference)
+    try:
+        set_shadow(entry.label_set, current_user.name, None if "off" in request.form else entry.reference)
+    except Refused as error:
+        return _show(entry, str(error)), 409
     return redirect(url_for("admin.model", name=name, version=version), 303)
 
 

@@ -104,7 +104,8 @@ def _sentence(fault: Fault) -> str:
         "unknown_label": _("This class is not in the label set of the screening. Choose one of the list."),
         "too_long": _("The note is too long. Shorten it to %(limit)d characters.", limit=NOTE_LENGTH),
         "may_not_decide": _(
-            "You cannot decide this case: either there is no dispute any more, or you are one of those who disagree. "
+            "You cannot decide this case: either there is no dispute any more, or you took a side in it, perhaps one "
+            "that you took back. "
             "Nothing was stored; submit without deciding, or ask another reviewer or an administrator."
         ),
         "may_not_reopen": _("Only an administrator can open a case again for all. Nothing was stored."),

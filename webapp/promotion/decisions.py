@@ -217,9 +217,11 @@ def rollback(label_set: str, by: str, expected: str | None = None) -> str:
 
 
 def set_shadow(label_set: str, by: str, reference: str | None) -> None:
-    """Have a model answer new uploads too, in the shadow; None ends that."""
+    """Have a model answer new uploads too, in the shadow; None ends that. Raises Refused for the one that answers."""
     name, _, version = (reference or "").rpartition("@")
     with write_transaction() as session:
+        if reference and get_models().holder(label_set, read_standings().get(label_set, Standing())) == reference:
+            raise Refused(f"{reference} is the model that answers already; the shadow is for another one.")
         session.add(
             Promotion(
                 label_set=label_set,

@@ -16,7 +16,8 @@ class Standing:
 
     `label` is what is agreed on or was decided, a class code or a `ReviewLabel`; None where nothing is. `opinions` are
     the newest decisions of each reviewer that count. `decision` is the adjudicator's, and `dissent` are opinions that
-    came after it and differ: they are kept and shown, and change nothing until somebody decides anew.
+    came after it and differ: they are kept and shown, and change nothing until somebody decides anew. `sides` are the
+    reviewers who took one since the case was last opened, also those who took it back or were undone.
     """
 
     status: CaseStatus
@@ -24,14 +25,26 @@ class Standing:
     opinions: tuple[Review, ...] = ()
     decision: Review | None = None
     dissent: tuple[Review, ...] = ()
+    sides: frozenset[int] = frozenset()
 
 
 def counting(reviews: Sequence[Review]) -> list[Review]:
     """The reviews that still count: not undone, no undoing itself, and made since the case was last opened again."""
-    undone = {review.undoes for review in reviews if review.undoes is not None}
-    kept = [review for review in reviews if review.undoes is None and review.id not in undone]
-    opened = [at for at, review in enumerate(kept) if review.adjudicates and review.status == ReviewStatus.PENDING]
-    return kept[opened[-1] + 1 :] if opened else kept
+    undone = _undone(reviews)
+    return [one for one in _since_opened(reviews) if one.undoes is None and one.id not in undone]
+
+
+def _undone(reviews: Sequence[Review]) -> set[int]:
+    return {review.undoes for review in reviews if review.undoes is not None}
+
+
+def _since_opened(reviews: Sequence[Review]) -> Sequence[Review]:
+    undone = _undone(reviews)
+    opened = [
+        at for at, one in enumerate(reviews)
+        if one.adjudicates and one.status == ReviewStatus.PENDING and one.undoes is None and one.id not in undone
+    ]  # fmt: skip
+    return reviews[opened[-1] + 1 :] if opened else reviews
 
 
 def standing(reviews: Sequence[Review]) -> Standing:
@@ -55,25 +68,31 @@ def standing(reviews: Sequence[Review]) -> Standing:
         elif review.status == ReviewStatus.PENDING and decision and decision.reviewer_id == review.reviewer_id:
             decision = None
     opinions = tuple(review for review in newest.values() if review.status in DECIDED)
+    sides = frozenset(
+        one.reviewer_id for one in _since_opened(reviews) if one.status in DECIDED and not one.adjudicates
+    )
     if decision is not None:
         later = (one for one in opinions if one.id > decision.id and _said(one) != _said(decision))
-        return Standing(CaseStatus(decision.status), decision.label, opinions, decision, tuple(later))
+        return Standing(CaseStatus(decision.status), decision.label, opinions, decision, tuple(later), sides)
     said = {_said(review) for review in opinions}
     if len(said) > 1:
-        return Standing(CaseStatus.DISPUTED, None, opinions)
+        return Standing(CaseStatus.DISPUTED, None, opinions, sides=sides)
     if said:
         status, label = said.pop()
-        return Standing(CaseStatus(status), label, opinions)
+        return Standing(CaseStatus(status), label, opinions, sides=sides)
     return Standing(CaseStatus.DRAFT if drafts else CaseStatus.PENDING)
 
 
 def may_adjudicate(found: Standing, user: User) -> bool:
-    """Whether this person may decide: an administrator, who decided before, or a reviewer who takes no side."""
+    """Whether this person may decide: an administrator, who decided before, or a reviewer who takes and took no side.
+
+    Taking a review back makes nobody impartial.
+    """
     if found.status != CaseStatus.DISPUTED and found.decision is None:
         return False
     if user.may(Role.ADMIN) or (found.decision is not None and found.decision.reviewer_id == user.id):
         return True
-    return user.may(Role.REVIEWER) and user.id not in {one.reviewer_id for one in found.opinions}
+    return user.may(Role.REVIEWER) and user.id not in found.sides | {one.reviewer_id for one in found.opinions}
 
 
 def _said(review: Review) -> tuple[str, str | None]:
