@@ -17,6 +17,7 @@ from ml.bundle import CASES, Bundle, load_bundle
 from ml.data.sources import FORMATS
 from ml.gate import standardise
 from ml.similar import SHOWN, CaseIndex
+from tests.webapp.forms import form_token
 from webapp.admin import similar, words
 from webapp.admin.gate_table import Limits, gate_limits, gate_table
 from webapp.config import Config
@@ -67,7 +68,8 @@ def test_own_history_is_called_unconfirmed_and_leaves_out_the_screening_itself(
 ) -> None:
     page = admin.get(f"/admin/screenings/{answered[0]}").text
     others = [int(number) for number in re.findall(r'data-screening="(\d+)"', page)]
-    assert "not confirmed by anyone" in page
+    assert "looked at by a person only where it says “Reviewed”" in page
+    assert "data-reviewed" not in page
     assert answered[0] not in others
     assert set(others) <= set(answered)
     assert len(others) == len(set(others)) == min(similar.OWN_SHOWN, len(answered) - 1)
@@ -81,6 +83,24 @@ def test_own_history_is_called_unconfirmed_and_leaves_out_the_screening_itself(
     distances = [float(np.linalg.norm(found - mine)) for n in others if (found := stored[n]) is not None]
     assert distances[0] == min(distances)
     assert "size=small" in page
+
+
+def test_own_history_names_what_was_reviewed_and_hides_it_from_who_chooses_first(
+    admin: FlaskClient, answered: list[int], app: Flask
+) -> None:
+    with app.app_context(), write_transaction() as session:
+        for number, label in zip(answered[1:], ("mel", "_other"), strict=False):
+            row = session.get_one(ScreeningRow, number)
+            row.review_status, row.reviewed_class = "submitted", label
+    page = admin.get(f"/admin/screenings/{answered[0]}").text
+    assert set(re.findall(r'data-reviewed="(\w+)"', page)) == {"mel", "_other"}
+    assert "Reviewed: Melanoma" in page
+    token = form_token(admin, "/admin/history")
+    admin.post("/admin/review-mode", data={"csrf_token": token, "blind": "on"})
+    page = admin.get(f"/admin/screenings/{answered[0]}").text  # seen before, so not hidden; the others are
+    assert "data-screening" in page
+    assert "data-reviewed" not in page
+    assert "Hidden until you have reviewed it" in page
 
 
 def test_history_of_other_models_and_deleted_screenings_is_left_out(

@@ -79,6 +79,7 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
     hidden = was_hidden(row, own)
     if not hidden and mark_shown(row):
         reviews = reviews_of(row.id)  # in one go: what was read before the writing is read anew one by one
+    alike = [] if hidden else _similar(row, reference, taxonomy)
     queue = request.args.get("queue")
     reviewable = row.deleted_at is None and row.state == State.DONE and row.label_set is not None
     return render_template(
@@ -91,7 +92,8 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
         measured=gate_table(gates, reference.bundle.card if reference else None),
         measures=measures,
         measured_lesions=[] if hidden else measures.measures_of(row),
-        similar=[] if hidden else _similar(row, reference, taxonomy),
+        similar=alike,
+        veiled={own.screening.id for near in alike for own in near.own if was_hidden(own.screening)},
         scanned=similar.SCANNED,
         names_are_public=reference is not None and similar.names_are_public(reference.bundle.card),
         hidden=hidden,

@@ -38,7 +38,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class OwnCase:
-    """An earlier screening whose photo `photo_id` lies near; its class and status were never confirmed."""
+    """An earlier screening whose photo `photo_id` lies near; its class and status are the model's own."""
 
     screening: ScreeningRow
     photo_id: int
