@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") event.target.blur();
     return;
   }
-  if (/^[0-9]$/.test(event.key)) {
+  if (/^[0-9olt]$/.test(event.key)) {
     event.preventDefault();
     choose(form?.querySelector(`input[data-key="${event.key}"]`));
   } else if (Object.hasOwn(actions, event.key)) {

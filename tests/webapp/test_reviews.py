@@ -1,6 +1,7 @@
 """Reviews on the case page: confirm, correct, dispute, decide; nobody overwrites anybody; blind means blind."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from ml.labels import load_taxonomy
 from tests.webapp.forms import PASSWORD, form_token
+from webapp.admin.case import _choices
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.models.review import Review
@@ -166,6 +169,18 @@ def test_a_deleted_screening_cannot_be_reviewed_and_its_notes_are_gone(
     assert "deleted meanwhile" in late.text
     assert "scar on the left" not in late.text
     assert state(rows) == ("pending", None)
+
+
+def test_ten_classes_have_a_number_each(app: Flask, row: ScreeningRow) -> None:
+    """The answers beside them take none of the numbers, however many classes there are."""
+    known = load_taxonomy("ham10000")
+    for count in (7, 8, 10, 12):
+        classes = tuple(replace(known.labels[0], code=f"c{number}") for number in range(count))
+        with app.test_request_context():
+            choices = _choices(row, replace(known, labels=classes))
+        keys = [choice.key for choice in choices]
+        assert keys == [*"1234567890"[:count], *[""] * (count - 10), "o", "l", "t"]
+        assert [choice.label for choice in choices[count:]] == ["_other", "_no_lesion", "_cannot_tell"]
 
 
 def test_viewers_look_on(log_in: Log, row: ScreeningRow) -> None:

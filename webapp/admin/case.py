@@ -30,6 +30,11 @@ from webapp.reviews.rules import DECIDED, may_adjudicate, standing
 from webapp.reviews.second_answers import installed, second_answers
 from webapp.reviews.writing import reviews_of
 
+CLASS_KEYS = "1234567890"
+"""The keys that choose the classes of a label set, in its order; the ones after the tenth have none."""
+LABEL_KEYS = {ReviewLabel.OTHER: "o", ReviewLabel.NO_LESION: "l", ReviewLabel.CANNOT_TELL: "t"}
+"""The keys of the answers beside the classes, the same whatever the label set."""
+
 
 @dataclass(frozen=True)
 class Typed:
@@ -161,12 +166,12 @@ def _kept(own: list[Review]) -> Typed:
 
 def _choices(row: ScreeningRow, taxonomy: Taxonomy | None) -> list[Choice]:
     labels = taxonomy.labels if taxonomy else ()
-    named = [(label.code, review_words.label_word(taxonomy, label.code), label.status.value) for label in labels]
-    named += [(code.value, review_words.label_word(taxonomy, code), "") for code in ReviewLabel]
+    named = [(CLASS_KEYS[at : at + 1], label.code, label.status.value) for at, label in enumerate(labels)]
+    named += [(LABEL_KEYS[label], label.value, "") for label in ReviewLabel]
     shares = row.probabilities or {}
     return [
-        Choice(str((at + 1) % 10) if at < 10 else "", code, name, status, shares.get(code))
-        for at, (code, name, status) in enumerate(named)
+        Choice(key, code, review_words.label_word(taxonomy, code), status, shares.get(code))
+        for key, code, status in named
     ]
 
 
