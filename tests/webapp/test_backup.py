@@ -19,10 +19,12 @@ from sqlalchemy import func, select, text
 
 from ml.images import decode
 from webapp import backup, clock, copying, create_app
+from webapp.audit import faults
 from webapp.backup import MANIFEST
 from webapp.config import Config
 from webapp.database import sqlite_module
 from webapp.extensions import db
+from webapp.models.audit import AuditEntry
 from webapp.models.screening import PhotoRow, ScreeningRow, token_hash
 from webapp.photos import get_photos
 from webapp.screening.lifecycle import Upload, answer, erase, open_screening
@@ -115,6 +117,10 @@ def test_a_folder_is_brought_up_to_date(app: Flask, lesion: Lesion, tmp_path: Pa
     first, second = put(app, lesion, 1), put(app, lesion, 2)
     target = tmp_path / "saved"
     assert "2 photos, 4 files of photos copied" in run(app, "backup", target).output
+    with app.app_context():
+        (entry,) = db.session.scalars(select(AuditEntry))
+        assert (entry.actor, entry.action) == ("cli", "backup.make")
+        assert entry.details == {"screenings": 2, "photos": 2, "with_key": False}
     put(app, lesion, 3)
     with app.app_context():
         erase(first[0])
@@ -131,6 +137,14 @@ def test_the_secret_key_only_on_request(app: Flask, config: Config, tmp_path: Pa
     assert "keep it safe" in run(app, "backup", tmp_path / "with", "--with-secret-key").output
     restored = empty(config, "restored")
     assert run(restored, "restore", tmp_path / "with").exit_code == 0
+    with restored.app_context():
+        # The first backup is in the log that the second one saved, and what was restored says so.
+        told = list(db.session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
+        assert [entry.action for entry in told] == ["backup.make", "backup.restore"]
+        assert told[-1].details["with_key"]
+        assert list(faults()) == []
+        db.session.remove()
+        db.engine.dispose()
     assert (restored.config["LENS"].instance / "secret_key").read_text() == key.read_text()
 
 

@@ -67,7 +67,7 @@ def test_a_worse_model_is_refused_with_the_numbers(app: Flask, runner: FlaskCliR
     assert sensitivity["challenger"] < sensitivity["champion"] - MARGIN
     assert sensitivity["lost"] > sensitivity["gained"]
     assert answering(app) == "good@1"
-    assert actions(app) == ["model.refuse"]
+    assert actions(app) == ["model.check", "model.refuse"]
 
 
 def test_a_better_model_is_promoted_and_taken_back(
@@ -89,7 +89,7 @@ def test_a_better_model_is_promoted_and_taken_back(
     assert "weak@1 answers" in runner.invoke(args=["models", "rollback"]).output
     assert (answering(app), answering(other)) == ("weak@1", "weak@1")
     assert "Nothing to take back" in runner.invoke(args=["models", "rollback"]).output
-    assert actions(app) == ["model.promote", "model.rollback"]
+    assert actions(app) == ["model.check", "model.promote", "model.rollback"]
     assert [(row.action, row.number) for row in rows(app)] == [("promote", 1), ("rollback", 2)]
     assert answering(app) == "weak@1"
     assert weak_bundle.card.thresholds is not None
@@ -105,6 +105,7 @@ def test_a_comparison_is_made_once(app: Flask, runner: FlaskCliRunner, config: C
     with app.app_context():
         assert db.session.scalars(select(PromotionCheck)).one().id == first.id
     assert rows(app)[0].numbers == first.numbers
+    assert actions(app) == ["model.check", "model.promote"]
 
 
 def test_a_comparison_by_other_rules_counts_no_more(

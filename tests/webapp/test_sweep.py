@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from flask import Flask
 from numpy.typing import NDArray
+from sqlalchemy import select
 
 from tests.times import Clock
 from webapp.config import Config
-from webapp.photos import get_photos
-from webapp.screening.lifecycle import Upload, open_screening
+from webapp.extensions import db
+from webapp.models.audit import AuditEntry
+from webapp.photos import PhotoStore, get_photos
+from webapp.screening.lifecycle import Upload, erase, open_screening
 
 NAME = "0123456789abcdef" * 2
 
@@ -82,6 +85,30 @@ def test_photos_are_swept_and_purged(
     clock.forward(days=2)
     assert "1 screenings erased" in runner.invoke(args=["photos", "purge"]).output
     assert files(config.photos) == set()
+    assert entries(app) == [("photo.sweep", 2), ("screening.expire", 1)], "what removed nothing is not told"
+
+
+def test_the_log_has_the_deletions_that_a_sweep_finished(
+    app: Flask, lesion: Callable[..., NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        number, _ = open_screening([Upload(lesion(), "0" * 64)], channel="web", language="en", consented=True)
+        with monkeypatch.context() as broken:
+            broken.setattr(PhotoStore, "delete", _fail)
+            with pytest.raises(OSError, match="gone"):
+                erase(number)
+    assert "1 erased" in sweep(app)
+    assert entries(app) == [("screening.finish_deletion", 1)]
+
+
+def _fail(*_: object) -> None:
+    raise OSError("gone")
+
+
+def entries(app: Flask) -> list[tuple[str, int]]:
+    """What the audit log has, with the counts."""
+    with app.app_context():
+        return [(one.action, one.details["count"]) for one in db.session.scalars(select(AuditEntry))]
 
 
 @pytest.mark.parametrize("command", ["photos", "screenings"])

@@ -14,10 +14,13 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from flask import current_app
 from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 
+from webapp import audit
 from webapp.backup import MANIFEST, Backup, check_backup, make_backup, read_manifest
 from webapp.config import PROJECT_FOLDER, Config
 from webapp.copying import BackupError
+from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.restoring import restore_backup
 
@@ -51,6 +54,8 @@ def backup_command(target: Path, with_secret_key: bool, allow_missing: bool, all
             found = make_backup(config, target, **options)
     except (BackupError, OSError) as error:
         raise click.ClickException(_sentence(error)) from error
+    if not check:
+        _record("backup.make", found)
     new = "" if check else f", {found.copied} files of photos copied"
     click.echo(f"{found.screenings} screenings and {found.photos} photos{new}; all checksums agree.")
     _tell_missing(found)
@@ -75,11 +80,26 @@ def restore_command(source: Path, overwrite: bool) -> None:
             found = restore_backup(config, folder, overwrite=overwrite)
     except (BackupError, OSError, tarfile.TarError) as error:
         raise click.ClickException(_sentence(error)) from error
+    _record("backup.restore", found)
     click.echo(f"{found.screenings} screenings and {found.photos} photos restored.")
     _tell_missing(found)
     if not found.with_secret_key:
         click.echo("The backup holds no secret key: people log in again, and the bot's chats are not recognised.")
     click.echo("Run `flask db upgrade`, then start the application.")
+
+
+def _record(action: str, found: Backup) -> None:
+    """Add to the audit log that everything was copied, or replaced: how much, and whether with the secret key.
+
+    A backup of an earlier version may have no audit log, or another one: it is no worse for that.
+    """
+    try:
+        with write_transaction():
+            audit.record(
+                action, "backup", screenings=found.screenings, photos=found.photos, with_key=found.with_secret_key
+            )
+    except SQLAlchemyError:
+        click.echo("This is not in the audit log: it could not be written.", err=True)
 
 
 def _tell_missing(found: Backup) -> None:

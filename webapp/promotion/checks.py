@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml.challenge import challenge
-from webapp import clock
+from webapp import audit, clock
 from webapp.database import write_transaction
 from webapp.models.promotion import PromotionCheck
 from webapp.promotion.decisions import Pair, kept_check, rules_digest
@@ -36,5 +36,14 @@ def checked(pair: Pair, margin: float, by: str, told: Callable[[int, int], None]
                 by=by,
                 at=clock.now(),
             )
+        )
+        audit.record_as(
+            by,
+            "model.check",
+            f"model:{pair.challenger}",
+            label_set=pair.label_set,
+            against=pair.champion,
+            passes=bool(numbers["passes"]),
+            reasons=list(numbers["reasons"]),
         )
     return numbers

@@ -5,9 +5,9 @@ from datetime import timedelta
 from flask import current_app
 from sqlalchemy import func, select
 
-from webapp import clock
+from webapp import audit, clock
 from webapp.config import Config
-from webapp.database import forget_deleted
+from webapp.database import forget_deleted, write_transaction
 from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.photos import get_photos
@@ -30,7 +30,7 @@ def finish_erasures() -> int:
     many there were. Copies of runs whose person has taken back the consent to training are removed too."""
     delete_forbidden_copies()
     unfinished = select(PhotoRow.screening_id).join(ScreeningRow).where(ScreeningRow.deleted_at.is_not(None))
-    return _erase(set(db.session.scalars(unfinished)))
+    return _erase(set(db.session.scalars(unfinished)), "screening.finish_deletion")
 
 
 def delete_forbidden_copies() -> None:
@@ -48,7 +48,7 @@ def erase_expired() -> int:
         return 0
     limit = clock.now() - timedelta(days=config.photo_retention_days)
     expired = select(ScreeningRow.id).where(ScreeningRow.created_at < limit, ScreeningRow.deleted_at.is_(None))
-    return _erase(set(db.session.scalars(expired)))
+    return _erase(set(db.session.scalars(expired)), "screening.expire")
 
 
 def delete_strays(*, whatever: bool = False) -> int:
@@ -75,12 +75,25 @@ def delete_strays(*, whatever: bool = False) -> int:
             )
     for path in strays:
         path.unlink(missing_ok=True)
+    _record("photo.sweep", "photos", len(halves) + len(strays))
     return len(halves) + len(strays)
 
 
-def _erase(ids: set[int]) -> int:
+def _erase(ids: set[int], action: str) -> int:
     db.session.commit()  # the transaction that read them
-    for screening_id in sorted(ids):
-        erase(screening_id)
+    erased = 0
+    try:
+        for screening_id in sorted(ids):
+            erase(screening_id)
+            erased += 1
+    finally:
+        _record(action, "screenings", erased)
     forget_deleted()  # what a deletion of the day could not
     return len(ids)
+
+
+def _record(action: str, subject: str, count: int) -> None:
+    """Add to the audit log how many were removed, where any was: a nightly command that finds nothing says nothing."""
+    if count:
+        with write_transaction():
+            audit.record(action, subject, count=count)
