@@ -116,6 +116,18 @@ def test_reviewed_cases_make_a_table_whose_cells_open_them(
     assert f"reviewed=mel&amp;predicted={row.predicted}" in page
     (address,) = re.findall(r'href="(/admin/history[?][^"]*reviewed=mel[^"]*)"', page)
     assert admin.get(address.replace("&amp;", "&")).text.count("data-id=") == 1
+    with app.app_context():
+        steps = db.session.connection().exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT reviewed_class, predicted, count(*) FROM screenings "
+            "INDEXED BY ix_screenings_model_reviewed WHERE model_name = ? AND model_version = ? "
+            "AND reviewed_class IS NOT NULL AND predicted IS NOT NULL GROUP BY reviewed_class, predicted",
+            ("good", "1"),
+        )
+        assert [step[3].partition(" (")[0] for step in steps] == [
+            "SEARCH screenings USING COVERING INDEX ix_screenings_model_reviewed"
+        ], "no row is read, and nothing sorted"
+        erase(row.id)
+    assert "data-reviewed" not in admin.get("/admin/models/good/1").text
 
 
 def test_viewers_look_and_admins_act(app: Flask, config: Config, add_user: Callable[..., User]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
+from sqlalchemy.event import listen
 from werkzeug.test import TestResponse
 
 from tests.webapp.forms import form_token
@@ -17,7 +18,8 @@ from webapp.extensions import db
 from webapp.models.review import Review, ReviewStatus
 from webapp.models.screening import ScreeningRow
 from webapp.models.user import User
-from webapp.reviews.bulk import MOST, plan
+from webapp.reviews import bulk
+from webapp.reviews.bulk import MOST, bulks, plan
 from webapp.reviews.writing import Draft, add_review
 from webapp.screening.lifecycle import erase
 
@@ -149,6 +151,30 @@ def test_marked_as_to_be_reviewed_by_an_admin_opens_cases_again(
     page = send(admin, "", action="pending", id=[str(three[0])]).text
     send(admin, "/do", action="pending", ids=hidden(page, "ids"), seen=hidden(page, "seen"))
     assert states(rows)[0] == "pending"
+
+
+def test_the_list_has_the_newest_actions_and_looks_at_no_others(
+    admin: FlaskClient, three: list[int], app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for number in (0, 1, 2, 0):
+        page = send(admin, "", action="discard", id=str(three[number])).text
+        done = send(admin, "/do", action="discard", ids=hidden(page, "ids"), seen=hidden(page, "seen"))
+        made.append(done.headers["Location"].removeprefix("/admin/bulk/").partition("?")[0])
+    send(admin, f"/{made[-1]}/undo")
+    monkeypatch.setattr(bulk, "MOST", 1)  # as many reviews as the newest actions have together
+    with app.app_context():
+        assert [(one.bulk, one.count, one.undone) for one in bulks(2)] == [(made[3], 1, 1), (made[2], 1, 0)]
+        assert [one.bulk for one in bulks(bulk=made[0])] == [made[0]]
+        asked: list[tuple[str, Any]] = []
+        listen(db.engine, "before_cursor_execute", lambda _c, _r, said, given, _x, _m: asked.append((said, given)))
+        bulks()
+        for said, given in [one for one in asked if "reviews" in one[0]]:
+            steps = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given).all()
+            assert all(
+                "USING INDEX ix_reviews_bulk " in step[3] or "INDEX ix_reviews_newest_bulk" in step[3]
+                for step in steps if step[3].startswith(("SCAN reviews", "SEARCH reviews"))
+            ), steps  # fmt: skip
 
 
 def test_nothing_ticked_and_too_many(admin: FlaskClient, three: list[int], app: Flask) -> None:

@@ -145,7 +145,10 @@ def evaluated_matrix(model: Model | None) -> Matrix | None:
 
 
 def reviewed_matrix(entry: Entry, taxonomy: Taxonomy) -> Matrix | None:
-    """The classes that reviewers agreed on, against those that this model named here; None without any."""
+    """The classes that reviewers agreed on, against those that this model named here; None without any.
+
+    Counted in an index that holds nothing but reviewed cases: what was deleted has no reviewed class.
+    """
     name, _at, version = entry.reference.rpartition("@")
     rows = db.session.execute(
         select(ScreeningRow.reviewed_class, ScreeningRow.predicted, func.count())
@@ -154,8 +157,8 @@ def reviewed_matrix(entry: Entry, taxonomy: Taxonomy) -> Matrix | None:
             ScreeningRow.model_version == version,
             ScreeningRow.reviewed_class.is_not(None),
             ScreeningRow.predicted.is_not(None),
-            ScreeningRow.deleted_at.is_(None),
         )
+        .with_hint(ScreeningRow, "INDEXED BY ix_screenings_model_reviewed", "sqlite")
         .group_by(ScreeningRow.reviewed_class, ScreeningRow.predicted)
     ).all()
     counts = {(true, predicted): number for true, predicted, number in rows}

@@ -10,6 +10,7 @@ from webapp.models.base import Base, UTCDateTime
 
 NOTE_LENGTH = 4000
 NOTED = text("note IS NOT NULL")
+IN_BULK = text("bulk IS NOT NULL AND undoes IS NULL")
 
 
 class ReviewStatus(StrEnum):
@@ -49,6 +50,7 @@ class Review(Base):
         Index("ix_reviews_screening", "screening_id", "id"),
         Index("ix_reviews_reviewer", "reviewer_id", "id"),
         Index("ix_reviews_bulk", "bulk"),
+        Index("ix_reviews_newest_bulk", "id", "bulk", sqlite_where=IN_BULK, postgresql_where=IN_BULK),
         Index("ix_reviews_noted", "id", sqlite_where=NOTED, postgresql_where=NOTED),
         {"sqlite_autoincrement": True},
     )

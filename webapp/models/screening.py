@@ -15,6 +15,7 @@ from webapp.models.base import Base, UTCDateTime
 PENDING = text("state = 'pending'")
 UNSENT = text("reply_to IS NOT NULL")
 REVIEWED = text("review_status = 'submitted'")
+LABELLED = text("reviewed_class IS NOT NULL")
 
 FACET_FIELDS = (
     "status", "label_set", "predicted", "gate_verdict", "review_status", "reviewed_class", "channel", "language",
@@ -87,6 +88,15 @@ class ScreeningRow(Base):
         Index("ix_screenings_unsent", "id", sqlite_where=UNSENT, postgresql_where=UNSENT),
         Index("ix_screenings_finished", "finished_at"),
         Index("ix_screenings_reviewed", "finished_at", sqlite_where=REVIEWED, postgresql_where=REVIEWED),
+        Index(
+            "ix_screenings_model_reviewed",
+            "model_name",
+            "model_version",
+            "reviewed_class",
+            "predicted",
+            sqlite_where=LABELLED,
+            postgresql_where=LABELLED,
+        ),
         *(Index(name, *columns) for name, columns in HISTORY_INDEXES.items()),
         {"sqlite_autoincrement": True},  # an id is never used twice, not even after the newest row is gone
     )

@@ -105,6 +105,7 @@ def undo(bulk: str, reviewer: User) -> int:
 
 def bulks(limit: int = 20, bulk: str | None = None) -> list[Done]:
     """The newest bulk actions, or the one of this id."""
+    chosen = _newest(limit) if bulk is None else [bulk]
     made = (
         select(
             Review.bulk,
@@ -114,10 +115,9 @@ def bulks(limit: int = 20, bulk: str | None = None) -> list[Done]:
             func.count().label("made"),
             func.min(Review.id).label("first"),
         )
-        .where(Review.bulk.is_not(None) if bulk is None else Review.bulk == bulk, Review.undoes.is_(None))
+        .where(Review.bulk.in_(chosen), Review.undoes.is_(None))
         .group_by(Review.bulk)
         .order_by(func.min(Review.id).desc())
-        .limit(limit)
     )
     found = db.session.execute(made).all()
     reviewers = select(User).where(User.id.in_({one.reviewer_id for one in found}))
@@ -132,6 +132,20 @@ def bulks(limit: int = 20, bulk: str | None = None) -> list[Done]:
         Done(one.bulk, names[one.reviewer_id], one.reviewer_id, one.at, one.status, one.made, undone.get(one.bulk, 0))
         for one in found
     ]
+
+
+def _newest(limit: int) -> list[str]:
+    """The newest bulk actions. Each has `MOST` reviews at the most, so no more than the newest few are looked at."""
+    newest = (
+        select(Review.id, Review.bulk)
+        .where(Review.bulk.is_not(None), Review.undoes.is_(None))
+        .with_hint(Review, "INDEXED BY ix_reviews_newest_bulk", "sqlite")
+        .order_by(Review.id.desc())
+        .limit(limit * MOST)
+        .subquery()
+    )
+    query = select(newest.c.bulk).group_by(newest.c.bulk).order_by(func.max(newest.c.id).desc()).limit(limit)
+    return list(db.session.scalars(query))
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
