@@ -16,7 +16,7 @@ def insights_command() -> None:
     """Count the figures of every day that are not counted yet, for /admin/insights.
 
     The page counts missing days itself, a second's worth at a time, and `flask screenings sweep` counts them too. Days
-    are counted once: what is erased afterwards stays in their counts, which hold nothing of a single screening.
+    are counted once: what is erased afterwards stays in their counts.
     """
     click.echo(f"{count_all()} days counted.")
 
