@@ -1,10 +1,11 @@
-"""Time thirty pages, filters, sorts and exports of the history as a reviewer's browser asks for them.
+"""Time pages, filters, sorts, searches and exports of the history, and a case, as a reviewer's browser asks for them.
 
     INSTANCE=/tmp/history python benchmarks/seed_history.py --rows 1000000
     INSTANCE=/tmp/history python benchmarks/history.py --out docs/history.json
 
 Each is asked for through the application's own test client, log-in and templates included; of an export, the time to
-its first batch. Ends with 1 where a median is over the limit. `--plans` prints how SQLite runs each statement instead.
+its first batch. At the end one export of everything is read to its end, for its time and memory. Ends with 1 where a
+median is over the limit. `--plans` prints how SQLite runs each statement instead.
 `make docs` writes the table in docs/history.md.
 """
 
@@ -41,6 +42,7 @@ PAGES = {
     "to be reviewed, highest risk first": "review=pending&sort=risk",
     "disputed": "review=disputed",
     "corrected: one class named, another reviewed": "predicted=nv&reviewed=mel",
+    "reviewed as none of the classes": "reviewed=_other&sort=risk",
     "refused for quality": "gate=poor_quality",
     "one label set, by risk": "label_set=msid&sort=risk",
     "one model version": "model=ham10000-ensemble@20250611T080000000Z",
@@ -62,7 +64,7 @@ EXPORTS = {"export as CSV, first batch": "csv?status=malignant&sort=risk", "expo
 
 
 def signed_in(app: Any) -> Any:
-    """A client of an administrator made for this run."""
+    """A client of a reviewer made for this run."""
     from webapp import clock
     from webapp.account.passwords import hash_password
     from webapp.database import write_transaction
@@ -89,6 +91,35 @@ def first_bytes(client: Any, path: str) -> None:
     answer.close()
 
 
+def drain(client: Any, path: str) -> dict[str, float]:
+    """Read an answer to its end, part by part as it comes: seconds, lines and MiB."""
+    started, lines, size = time.perf_counter(), 0, 0
+    answer = client.get(path, buffered=False)
+    for part in answer.response:
+        lines, size = lines + part.count(b"\n"), size + len(part)
+    answer.close()
+    return {"seconds": round(time.perf_counter() - started, 1), "rows": lines, "mib": round(size / 2**20, 1)}
+
+
+def single(app: Any) -> dict[str, str]:
+    """Addresses that lead to one screening: the newest of the elder half that was reviewed."""
+    from sqlalchemy import func, select
+
+    from benchmarks.seed_history import token
+    from webapp.extensions import db
+    from webapp.models.screening import ScreeningRow
+
+    with app.app_context():
+        middle = (db.session.scalar(select(func.max(ScreeningRow.id))) or 0) // 2
+        reviewed = select(ScreeningRow.id).where(ScreeningRow.id <= middle, ScreeningRow.review_status == "submitted")
+        number = db.session.scalar(reviewed.order_by(ScreeningRow.id.desc()).limit(1)) or 1
+    return {
+        "the address of a result": f"/admin/history?q=/results/{token(number)}",
+        "a screening's number": f"/admin/history?q=%23{number}",
+        "a case, with its neighbours in a queue": f"/admin/screenings/{number}?queue=review%3Dsubmitted%26sort%3Drisk",
+    }
+
+
 def deep(client: Any, path: str) -> str:
     """The address of a page that many lie before, or the last one there is."""
     for _ in range(DEEP):
@@ -107,6 +138,7 @@ def measure(app: Any, runs: int) -> list[dict[str, Any]]:
     paths = {name: f"/admin/history?{query}" for name, query in PAGES.items()}
     paths["deep: a class by uncertainty"] = deep(client, "/admin/history?predicted=mel&sort=uncertainty")
     paths["deep: a range of risk"] = deep(client, "/admin/history?risk_from=40&risk_to=60")
+    paths |= single(app)
     paths |= {name: f"/admin/export.{path}" for name, path in EXPORTS.items()}
     rows = []
     for name, path in paths.items():
@@ -180,14 +212,20 @@ def main(arguments: Sequence[str]) -> int:
     signed_in(app).get("/admin/history")
     before = resident()
     rows = measure(app, max(1, options.runs))
+    after = resident()
+    whole = drain(signed_in(app), "/admin/export.jsonl?sort=risk")
     found = {
         "screenings": sizes[0], "reviews": sizes[1], "runs": options.runs, "limit": options.limit, "pages": rows,
-        "memory_mib": {"before": before, "after": resident()}, "processor": processor(), "cores": os.cpu_count(),
+        "memory_mib": {"before": before, "after": after, "export": resident()}, "export": whole,
+        "processor": processor(), "cores": os.cpu_count(),
         "load_before": None if load is None else round(load, 2), "sqlite": sqlite_module().sqlite_version,
     }  # fmt: skip
     slow = [row["page"] for row in rows if row["median"] > options.limit]
     medians = statistics.median(row["median"] for row in rows)
-    print(f"{sizes[0]:,} screenings; median of medians {medians * 1000:.0f} ms; memory {before} to {resident()} MiB")
+    print(f"{sizes[0]:,} screenings; median of medians {medians * 1000:.0f} ms; memory {before} to {after} MiB")
+    print(
+        f"An export of all: {whole['rows']:,} rows, {whole['mib']} MiB, {whole['seconds']} s; memory {resident()} MiB"
+    )
     if options.out:
         write_json(options.out, found)
     if slow:

@@ -45,6 +45,9 @@ NOTES = (
 )  # fmt: skip
 RARE_NOTE = "Rainbow pattern under polarised light."
 RARE_SHARE, NOTED_SHARE = 0.00005, 0.4
+AGREEING, NO_CLASS = 0.85, 0.98
+"""Below the one a reviewer says what the model says, from the other on none of the classes; between, any class."""
+NONE_OF_THEM = ("_other", "_no_lesion", "_cannot_tell")
 REVIEWERS = 4
 
 
@@ -66,6 +69,7 @@ def probabilities(rng: np.random.Generator, classes: list[str], named: list[str]
 def batch(rng: np.random.Generator, first: int, size: int, total: int) -> tuple[list[dict[str, Any]], ...]:
     """Rows of screenings, photos and reviews with the ids from `first`; time goes with the id."""
     from ml.screening import disagreement, uncertainty
+    from webapp.models.screening import token_hash
 
     screenings, photos, reviews = [], [], []
     label_sets = pick(rng, {"ham10000": 0.85, "msid": 0.15}, size)
@@ -86,7 +90,7 @@ def batch(rng: np.random.Generator, first: int, size: int, total: int) -> tuple[
         name, versions = MODELS[label_set]
         done = outcome in ("answered", "refused", "deleted")
         row: dict[str, Any] = {
-            "id": number, "token_hash": f"{number:064x}", "channel": channels[at], "language": languages[at],
+            "id": number, "token_hash": token_hash(token(number)), "channel": channels[at], "language": languages[at],
             "state": "done" if done else outcome, "created_at": created, "consent_at": created, "attempts": 1,
             "finished_at": None if outcome == "pending" else created + timedelta(seconds=0.4),
             "deleted_at": created + timedelta(days=1) if outcome == "deleted" else None,
@@ -121,9 +125,14 @@ def batch(rng: np.random.Generator, first: int, size: int, total: int) -> tuple[
             state = states[at] if progress < 0.97 else "pending"
             row["review_status"] = state
             if state != "pending":
-                reviewed = predicted if numbers[at, 2] < 0.85 else classes[int(numbers[at, 3] * len(classes))]
+                reviewed = predicted if numbers[at, 2] < AGREEING else classes[int(numbers[at, 3] * len(classes))]
+                if numbers[at, 2] >= NO_CLASS:
+                    reviewed = NONE_OF_THEM[int(numbers[at, 3] * len(NONE_OF_THEM))]
                 row["reviewed_class"] = reviewed if state == "submitted" else None
                 reviews.append(review(number, state, reviewed, created, numbers[at]))
+                if state == "disputed":
+                    other = next(code for code in classes if code != reviewed)
+                    reviews.append(review(number, state, other, created, numbers[at], second=True))
         screenings.append(row)
         if outcome != "deleted":
             sha, side = f"{number * 2654435761 % 2**256:064x}", {"width": 600, "height": 450}
@@ -138,11 +147,19 @@ def status(predicted: str, risk: float | None) -> str:
     return "malignant" if risk >= 0.35 else "uncertain" if risk >= 0.12 or predicted in MALIGNANT else "benign"
 
 
-def review(number: int, state: str, label: str, created: datetime, drawn: np.ndarray) -> dict[str, Any]:
-    """One review of a screening; `drawn` are numbers in 0..1 that decide."""
+def token(number: int) -> str:
+    """The token of a screening's result page."""
+    return f"{number:043d}"
+
+
+def review(
+    number: int, state: str, label: str, created: datetime, drawn: np.ndarray, *, second: bool = False
+) -> dict[str, Any]:
+    """One review of a screening; `drawn` are numbers in 0..1 that decide. The `second` one is another reviewer's."""
     note = NOTES[int(drawn[4] * len(NOTES))] if drawn[5] < NOTED_SHARE else None
+    reviewer = 1 + (int(drawn[3] * REVIEWERS) + second) % REVIEWERS
     return {
-        "screening_id": number, "reviewer_id": 1 + int(drawn[3] * REVIEWERS), "label": label,
+        "screening_id": number, "reviewer_id": reviewer, "label": None if state == "discarded" else label,
         "status": state if state in ("draft", "discarded") else "submitted", "blind": False, "adjudicates": False,
         "note": RARE_NOTE if drawn[4] < RARE_SHARE else note, "created_at": created + timedelta(days=float(drawn[1])),
     }  # fmt: skip

@@ -21,12 +21,19 @@ NONE_YET = "Nothing is recorded yet.\n"
 
 def table(result: Mapping[str, Any]) -> str:
     """What was measured, on what, as Markdown."""
-    memory = result["memory_mib"]
+    memory, export = result["memory_mib"], result.get("export")
     load = "" if result["load_before"] is None else f", the machine's load being {result['load_before']:.1f}"
     lines = [
         f"{result['screenings']:,} screenings, {result['reviews']:,} reviews; {result['runs']} runs each on "
         f"{result['cores']} cores of {result['processor']}, SQLite {result['sqlite']}{load}. Largest memory of the "
-        f"process: {memory['before']:.0f} MiB after the first page, {memory['after']:.0f} MiB after all.\n",
+        f"process: {memory['before']:.0f} MiB after the first page, {memory['after']:.0f} MiB after all."
+        + (
+            f" An export of all {export['rows']:,} rows, {export['mib']:,.0f} MiB of JSON lines, took "
+            f"{export['seconds']:,.0f} s and left it at {memory['export']:.0f} MiB."
+            if export
+            else ""
+        )
+        + "\n",
         "| Page | Found | Median | 95th percentile |\n|---|---:|---:|---:|",
     ]
     lines += [
