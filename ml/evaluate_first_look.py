@@ -31,18 +31,20 @@ def evaluate_first_look(
     split: str,
     out: Path,
     *,
+    fold: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Answer every image of a split and write `FIGURES` and `TABLE` to `out`; returns the content of the former.
+    """Answer every image of a split, of one `fold` where the data has folds, and write `FIGURES` and `TABLE` to `out`;
+    returns the content of the former.
 
     Figures are over all images, whatever its check says of them, as a network's are; an image in which no lesion is
     found is given the class shares of training, that is, no information. `status` tells what would have been
     answered. `cpu_ms` is the processor time of one thread for each image, decoding left out. Raises DatasetError for
     data that it was not made for, an empty split, an unreadable image or an `out` that cannot be written.
     """
-    dataset = load_dataset(dataset_folder)
+    dataset = load_dataset(dataset_folder, fold)
     card = look.card
     if dataset.classes != card.classes:
         raise DatasetError("The data has other classes than the first look; prepare it with the same label set.")

@@ -83,18 +83,20 @@ def train_first_look(
     folder: Path,
     negatives: Path | None = None,
     *,
+    fold: int | None = None,
     candidates: Sequence[dict[str, float]] = CANDIDATES,
     seed: int = 0,
     progress: bool = True,
 ) -> FirstLook:
-    """Train a first look on the training split and write it to `folder` (NAME/VERSION).
+    """Train a first look on the training split, that of one `fold` where the data has folds, and write it to `folder`
+    (NAME/VERSION).
 
     The classifier and the power by which rare classes are named sooner (ml.calibration.named_class) are chosen by
     cross-validation on the training split, grouped by lesion; calibration and the limits of its check come from the
     validation split; the test split is not looked at. `negatives` has `not_skin/` and `clinical_photos/` as for a
     network's gate. Raises DatasetError for data that are missing or too few.
     """
-    dataset = load_dataset(dataset_folder)
+    dataset = load_dataset(dataset_folder, fold)
     training, validation = (_measured(dataset, name, progress) for name in ("train", "val"))
     counts = np.bincount(training.labels, minlength=len(dataset.classes)).astype(np.float64)
     if counts.min() < PARTS:

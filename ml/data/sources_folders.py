@@ -1,5 +1,6 @@
 """Folders named after classes, with or without a split of their own; MSID is one of them."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ml.data.listing import (
@@ -33,9 +34,9 @@ def read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None, sou
     exported = any((place / REVIEWED_CARD).is_file() for place in (folder, folder.absolute().parent))
     groups, tables = read_groups(folder, group_column)
     images: list[SourceImage] = []
-    left_out: list[LeftOut] = []
-    for path in walk_images(folder):
-        name = path.relative_to(folder).as_posix()
+    pictures = {path.relative_to(folder).as_posix(): path for path in walk_images(folder)}
+    left_out = unmatched(groups, pictures, folder)
+    for name, path in pictures.items():
         parts = name.split("/")[:-1]
         split = SPLIT_NAMES.get(parts[0].lower(), "") if parts and taxonomy.find(parts[0]) is None else ""
         place = parts[1:] if split else parts
@@ -58,6 +59,20 @@ def read_msid(folder: Path, taxonomy: Taxonomy) -> Source:
     Raises DatasetError where the groups are missing: without them copies of one photo would cross the split.
     """
     return read_folders(folder, taxonomy, "group", source="msid")
+
+
+def unmatched(groups: Mapping[str, str], known: Collection[str], folder: Path) -> list[LeftOut]:
+    """The rows of a groups table that name no picture, whose ways to be named are `known`.
+
+    Raises DatasetError where that is all of them: then the table is of other names, and what it joins would be lost.
+    """
+    missing = [name for name in groups if name not in known]
+    if missing and len(missing) == len(groups):
+        raise DatasetError(
+            f"The groups table in {folder} names no picture there: '{missing[0]}' is none, for example. Give paths "
+            "relative to that folder."
+        )
+    return [LeftOut(name, "in the groups table, but there is no such picture") for name in missing]
 
 
 def read_groups(folder: Path, group_column: str | None) -> tuple[dict[str, str], dict[str, str]]:

@@ -176,9 +176,13 @@ def _contradicts(names: tuple[str, ...], row: _Row) -> bool:
 
 
 def _packed(folder: Path) -> dict[str, Path]:
-    """Names of the pictures inside train-image.hdf5, each with that file. Raises DatasetError for a broken one."""
-    path = folder / "train-image.hdf5"
-    if not path.is_file():
+    """Names of the pictures inside train-image.hdf5, the one that is highest up in the folder, each with that file.
+
+    Raises DatasetError for a broken one.
+    """
+    found = [path for path in folder.rglob("train-image.hdf5") if path.is_file()]
+    path = min(found, key=lambda path: (len(path.parts), path), default=None)
+    if path is None:
         return {}
     import h5py  # large, and needed for this one file alone
 

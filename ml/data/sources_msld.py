@@ -8,11 +8,12 @@ together hold every test picture. So a picture is listed once here, known by its
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ml.data.listing import SPLIT_NAMES, LeftOut, Source, SourceImage, sorted_source, walk_images
 from ml.data.manifest import SPLITS
-from ml.data.sources_folders import read_groups
+from ml.data.sources_folders import read_groups, unmatched
 from ml.errors import DatasetError
 from ml.files import sha256_file
 from ml.labels import Taxonomy
@@ -39,12 +40,31 @@ def read_msld_folds(folder: Path, taxonomy: Taxonomy) -> Source:
     if len(folds) < 2 or sorted(folds) != list(range(1, len(folds) + 1)):
         raise DatasetError(f"{home} needs the folders fold1, fold2, ... without a gap.")
     groups, tables = read_groups(folder, None)
-    images, left_out = _originals(home, folds, groups, taxonomy)
+    images, left_out = _originals(home, folds, _Groups(groups, folder), taxonomy)
     extra = _find_folder(folder, "folds_aug")
     if extra is not None:
         augmented, refused = _augmented(extra, len(folds), images, taxonomy)
         return sorted_source([*images, *augmented], left_out + refused, tables)
     return sorted_source(images, left_out, tables)
+
+
+class _Groups:
+    """The groups table: the groups of pictures, of which every fold has a copy, by any of the names they may have."""
+
+    def __init__(self, groups: Mapping[str, str], folder: Path) -> None:
+        self._groups, self._folder = groups, folder
+        self._known: set[str] = set()
+
+    def find(self, path: Path, home: Path) -> str | None:
+        """The group of the picture at `path` by its path relative to the folder or to FOLDS, or as <class>/<file>."""
+        names = [path.relative_to(self._folder).as_posix(), path.relative_to(home).as_posix()]
+        names.append("/".join(path.parts[-2:]))
+        self._known.update(names)
+        return next((self._groups[name] for name in names if name in self._groups), None)
+
+    def unmatched(self) -> list[LeftOut]:
+        """See `ml.data.sources_folders.unmatched`; to be asked when all pictures have been looked for."""
+        return unmatched(self._groups, self._known, self._folder)
 
 
 def _find_folder(folder: Path, name: str) -> Path | None:
@@ -59,10 +79,11 @@ def _numbered(home: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
 
 
 def _originals(
-    home: Path, folds: dict[int, Path], groups: dict[str, str], taxonomy: Taxonomy
+    home: Path, folds: dict[int, Path], groups: _Groups, taxonomy: Taxonomy
 ) -> tuple[list[SourceImage], list[LeftOut]]:
     parts: dict[tuple[str, str], list[str]] = {}  # label and digest -> part in each fold
     images: dict[tuple[str, str], tuple[Path, str]] = {}
+    grouped: dict[tuple[str, str], str] = {}
     names: set[str] = set()
     left_out: list[LeftOut] = []
     for number, fold in sorted(folds.items()):
@@ -73,6 +94,7 @@ def _originals(
             split = SPLIT_NAMES.get(path.relative_to(fold).parts[0].lower())
             label = taxonomy.find(path.parent.name)
             place = path.relative_to(home).as_posix()
+            group = groups.find(path, home)
             if split is None or len(path.relative_to(fold).parts) != 3:
                 left_out.append(LeftOut(place, "not in a class folder"))
                 continue
@@ -81,6 +103,10 @@ def _originals(
                 continue
             key = (label, sha256_file(path))
             name = f"{path.parent.name}/{path.name}"
+            if group is not None and grouped.setdefault(key, group) != group:
+                raise DatasetError(
+                    f"The groups table says '{group}' of {place} and '{grouped[key]}' of a copy of it in another fold."
+                )
             if key not in parts:
                 # Another picture of the same name in another fold keeps its whole place as a name.
                 images[key] = (path, place if name in names else name)
@@ -95,9 +121,9 @@ def _originals(
     listed = []
     for key, (path, name) in images.items():
         patient = _PATIENT.fullmatch(path.stem)
-        lesion = groups.get(name) or (f"{key[0]}/{patient[1]}" if patient else name)
+        lesion = grouped.get(key) or (f"{key[0]}/{patient[1]}" if patient else name)
         listed.append(SourceImage(path, name, key[0], lesion, "msld", folds=tuple(parts[key])))
-    return listed, left_out
+    return listed, left_out + groups.unmatched()
 
 
 def _augmented(

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from ml.data.prepare import prepare
 from ml.preliminary import find_first_look, load_first_look
+from tests.ml.tiny import write_rashes
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,23 @@ def test_it_is_trained_found_and_measured(app: Flask, drawn_data: Path, tmp_path
     assert f"{card.name}@{card.version} on" in measured.output
     (figures,) = (tmp_path / "out").glob("*.json")
     assert 0 <= json.loads(figures.read_text())["macro_f1"] <= 1
+
+
+def test_data_with_folds_needs_one_of_them(app: Flask, tmp_path: Path) -> None:
+    prepare(write_rashes(tmp_path / "source", 24), "folders", tmp_path / "data", label_set="msid", folds=2)
+    runner, data = app.test_cli_runner(), ["--data", str(tmp_path / "data")]
+    for fold, words in (((), "say which one with --fold"), (("--fold", "all"), "one fold: give its number")):
+        refused = runner.invoke(args=["train", "--preliminary", *data, *fold])
+        assert refused.exit_code
+        assert words in refused.output
+    trained = runner.invoke(args=["train", "--preliminary", *data, "--fold", "2"])
+    assert trained.exit_code == 0, trained.output
+    folder = find_first_look("msid", app.config["LENS"].models)
+    assert folder is not None
+    assert load_first_look(folder).card.data["fold"] == 2
+    out = ["--out", str(tmp_path / "out"), "--resamples", "5"]
+    measured = runner.invoke(args=["evaluate", "--first-look", *data, "--fold", "2", "--split", "test", *out])
+    assert measured.exit_code == 0, measured.output
 
 
 def test_data_that_is_not_there_is_one_sentence(app: Flask, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def evaluate_command(
     folder for each fold there, and mean and deviation of each figure to folds.json.
     """
     if first_look:
-        evaluate_preliminary(data, split, out, resamples, seed)
+        evaluate_preliminary(data, fold, split, out, resamples, seed)
         return
     from ml.evaluate import Request, evaluate
     from ml.evaluate_folds import FOLDS_FILE, evaluate_folds

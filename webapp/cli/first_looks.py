@@ -11,15 +11,16 @@ import click
 from flask import current_app
 
 from ml.errors import MLError
+from webapp.cli.folds import ALL
 from webapp.cli.headlines import HEADLINES
 
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook
 
 
-def train_preliminary(data: Path, name: str | None, negatives: Path | None, seed: int) -> None:
+def train_preliminary(data: Path, fold: str | None, name: str | None, negatives: Path | None, seed: int) -> None:
     """`flask train --preliminary`: write a first look to the models folder as NAME/VERSION."""
-    from ml.data.manifest import load_dataset
+    from ml.data.manifest import load_manifest
     from ml.train import new_version
     from ml.train_first_look import train_first_look
 
@@ -27,27 +28,36 @@ def train_preliminary(data: Path, name: str | None, negatives: Path | None, seed
     logger.setLevel(logging.INFO)
     logger.addHandler(logging.StreamHandler())
     try:
-        name = name or f"{load_dataset(data).label_set}-first-look"
+        name = name or f"{load_manifest(data).label_set}-first-look"
         folder = current_app.config["LENS"].models / name / new_version()
-        look = train_first_look(data, folder, negatives, seed=seed, progress=sys.stderr.isatty())
+        progress = sys.stderr.isatty()
+        look = train_first_look(data, folder, negatives, fold=_one(fold), seed=seed, progress=progress)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{look.card.name}@{look.card.version}  {folder}")
 
 
-def evaluate_preliminary(data: Path, split: str, out: Path, resamples: int, seed: int) -> None:
+def _one(fold: str | None) -> int | None:
+    """The fold that `--fold` names; one first look answers for a label set, so it is of one fold."""
+    if fold == ALL:
+        raise click.UsageError("A first look is trained and measured on one fold: give its number with --fold.")
+    return None if fold is None else int(fold)
+
+
+def evaluate_preliminary(data: Path, fold: str | None, split: str, out: Path, resamples: int, seed: int) -> None:
     """`flask evaluate --first-look`: measure the first look for the data's label set."""
-    from ml.data.manifest import load_dataset
+    from ml.data.manifest import load_manifest
     from ml.evaluate_first_look import FIGURES, evaluate_first_look
     from ml.preliminary import find_first_look, load_first_look
 
     try:
-        label_set = load_dataset(data).label_set
+        label_set = load_manifest(data).label_set
         folder = find_first_look(label_set, current_app.config["LENS"].models)
         if folder is None:
             raise click.ClickException(none_for(label_set))
         look = load_first_look(folder)
-        figures = evaluate_first_look(look, folder, data, split, out, resamples=resamples, seed=seed)
+        how = {"resamples": resamples, "seed": seed}
+        figures = evaluate_first_look(look, folder, data, split, out, fold=_one(fold), **how)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     click.echo(

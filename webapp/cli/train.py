@@ -114,7 +114,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
     "--preliminary",
     is_flag=True,
     help="Train a first look instead, by what is measured of a lesion (docs/first-look.md); of the other options only "
-    "--data, --out, --gate-negatives and --seed count. [name: LABEL_SET-first-look]",
+    "--data, --fold, --out, --gate-negatives and --seed count. [name: LABEL_SET-first-look]",
 )
 @click.option(
     "--include-reviewed",
@@ -159,7 +159,7 @@ def train_command(
     """
     gate_negatives = gate_negatives or current_app.config["LENS"].gate_folder
     if preliminary:
-        train_preliminary(data, name, gate_negatives, options["seed"])
+        train_preliminary(data, fold, name, gate_negatives, options["seed"])
         return
     if (stage == STAGE) != (options["disease"] is not None):
         raise click.UsageError("--stage severity and --disease belong together.")

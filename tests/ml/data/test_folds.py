@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,30 @@ def test_no_fold_trains_on_what_it_tests_and_no_one_can_train_on_all_of_them(dat
         load_dataset(dataset.folder)
     for split in SPLITS:
         assert load_manifest(dataset.folder).split(split) == ()
+
+
+def by_path(source: Path, path: Path) -> str:
+    return path.relative_to(source).as_posix()
+
+
+def by_class(source: Path, path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+@pytest.mark.parametrize("named", [by_path, by_class])
+def test_a_groups_table_may_name_a_picture_by_its_path_or_by_its_class(
+    source: Path, tmp_path: Path, named: Callable[[Path, Path], str]
+) -> None:
+    home = folder(source, 2, "Train").parents[1]
+    joined = [next(home.rglob(f"MKP_{patient}_01.jpg")) for patient in ("01", "03")]
+    rows = "".join(f"{named(source, picture)},together\n" for picture in joined)
+    (source / "groups.csv").write_text(f"file,group\n{rows}", encoding="utf-8")
+    dataset = prepare(source, "msld-folds", tmp_path / "out", label_set="mpox")
+    found = {record.path.name: record.lesion_id for record in dataset.records if not record.augmented_from}
+    assert [found[picture.name] for picture in joined] == ["together", "together"]
+    (source / "groups.csv").write_text("file,group\nelsewhere.jpg,together\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="names no picture there"):
+        prepare(source, "msld-folds", tmp_path / "again", label_set="mpox")
 
 
 def test_the_fingerprint_of_a_fold_is_its_own(dataset: Dataset) -> None:

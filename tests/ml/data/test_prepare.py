@@ -184,6 +184,19 @@ def test_a_groups_table_keeps_pictures_together(drawn_source: Path, tmp_path: Pa
         prepare(source, "folders", tmp_path / "out", group_column="owner")
 
 
+def test_a_groups_table_of_other_names_is_not_passed_over(drawn_source: Path, tmp_path: Path) -> None:
+    """What it joins would be lost, and one lesion's pictures would stand on both sides."""
+    source = as_folders(drawn_source, tmp_path / "classes")
+    lines = [f"{row['image_id']},{row['lesion_id']}" for row in metadata(drawn_source)]
+    (source / "groups.csv").write_text("\n".join(["file,lesion_id", *lines]))
+    with pytest.raises(DatasetError, match=r"names no picture there: '\w+' is none"):
+        prepare(source, "folders", tmp_path / "out")
+    first = metadata(drawn_source)[0]
+    (source / "groups.csv").write_text(f"file,lesion_id\n{first['dx']}/{first['image_id']}.jpg,a\ngone.jpg,a\n")
+    dataset = prepare(source, "folders", tmp_path / "out")
+    assert reasons(dataset)["gone.jpg"] == "in the groups table, but there is no such picture"
+
+
 def test_keeps_a_given_split_but_not_its_leaks(drawn_source: Path, tmp_path: Path) -> None:
     prepared = prepare(drawn_source, "ham10000", tmp_path / "own")
     splits = {record.lesion_id: record.split for record in prepared.records}

@@ -155,7 +155,8 @@ def test_2024_maps_the_tree_of_diagnoses_from_files_or_one_hdf5(tmp_path: Path, 
         for number, name in enumerate(FULL_2024)
     ]
     if packed:
-        with h5py.File(folder / "train-image.hdf5", "w") as container:
+        (folder / "unpacked" / "here").mkdir(parents=True)
+        with h5py.File(folder / "unpacked" / "here" / "train-image.hdf5", "w") as container:
             for picture in pictures:
                 container.create_dataset(picture.stem, data=np.void(picture.read_bytes()))
                 picture.unlink()
