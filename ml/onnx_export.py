@@ -16,7 +16,7 @@ from ml import onnx_reference
 from ml.bundle import CARD, Bundle
 from ml.errors import BundleError
 from ml.files import write_bytes
-from ml.labels import load_taxonomy
+from ml.labels import Status, load_taxonomy
 from ml.preprocess import Preprocessing
 from ml.transforms.serving import VIEWS
 
@@ -132,10 +132,12 @@ def readme(bundle: Bundle, size: int) -> str:
         keep_trailing_newline=True,
     )
     card, networks = bundle.card, [network.card for network in bundle.networks()]
+    taxonomy = load_taxonomy(card.label_set)
     return environment.get_template(_TEMPLATE).render(
         card=card,
         networks=networks,
-        taxonomy=load_taxonomy(card.label_set),
+        taxonomy=taxonomy,
+        infectious=any(label.status is Status.INFECTIOUS for label in taxonomy.labels),
         steps=_steps([network.preprocessing for network in networks]),
         views={network.test_time_views: VIEWS[network.test_time_views] for network in networks},
         files={"model": MODEL, "card": CARD, "example": REFERENCE},

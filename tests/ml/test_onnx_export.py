@@ -126,6 +126,7 @@ def test_the_page_tells_what_is_needed(exported: tuple[Bundle, Path]) -> None:
     card = bundle.card
     assert f"opset {OPSET}" in text
     assert "**The gate is not in it.**" in text
+    assert "second stage (severity)" in text
     assert f"{card.calibration['temperature']:.4f}" in text
     assert card.thresholds is not None
     for threshold in card.thresholds.values():

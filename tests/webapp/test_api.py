@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, abort
 
 from ml.bundle import Bundle
 from ml.errors import BundleError, TrainingError
@@ -20,6 +21,7 @@ from ml.screen import Screener
 from ml.screening import Screening
 from tests.webapp.api import KEY, SCREENINGS, kind_of, send
 from webapp.api import screenings
+from webapp.api.problems import http_problem
 from webapp.config import Config
 from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, token_hash
@@ -195,6 +197,25 @@ def test_unusable_photos(config: Config, make_app: Callable[[Config], Flask], ph
     assert (answer.json["photo"], answer.json["reason"]) == (2, reason)
     assert "hoose" in answer.json["detail"]  # in English, and says what to do
     assert not [path for path in config.photos.rglob("*") if path.is_file()]
+
+
+def test_a_picture_of_too_many_pixels_is_too_large_as_on_the_page(
+    config: Config, make_app: Callable[[Config], Flask], photo: Photo
+) -> None:
+    answer = send(make_app(replace(config, max_pixels=10_000)).test_client(), photo())
+    assert (answer.status_code, kind_of(answer)) == (413, "photo-invalid")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(415, "unsupported-media-type"), (418, "bad-request"), (431, "bad-request")]
+)
+def test_an_error_of_the_framework_keeps_its_status(app: Flask, status: int, kind: str) -> None:
+    with app.test_request_context():
+        try:
+            abort(status)
+        except HTTPException as error:
+            answer = app.make_response(http_problem(error))
+    assert (answer.status_code, kind_of(answer)) == (status, kind)
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,8 @@ def test_a_broken_label_set_is_left_out_of_lists(admin: FlaskClient, config: Con
     names = {one["name"] for one in answer.json["label_sets"]}
     assert {"own", "ham10000"} <= names
     assert "broken" not in names
+    document = admin.get("/api/v1/openapi.json").json
+    assert document is not None
+    form = document["paths"]["/api/v1/screenings"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    answered = [one["name"] for one in answer.json["label_sets"] if one["model"]]
+    assert sorted(form["properties"]["label_set"]["enum"]) == sorted(answered)

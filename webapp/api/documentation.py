@@ -6,7 +6,7 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from webapp.api.blueprint import blueprint
-from webapp.api.openapi import document
+from webapp.api.openapi import answered, document
 from webapp.api.problems import KINDS
 from webapp.api.schemas import Schema
 
@@ -16,7 +16,7 @@ METHODS = ("get", "post", "delete")
 @blueprint.get("/docs")
 def documentation() -> ResponseReturnValue:
     """Operations by tag, then the schemas, then the problems."""
-    described = document()
+    described = document(answered())
     return render_template(
         "api/docs.html",
         document=described,

@@ -101,6 +101,6 @@ def _read_photos(files: list[FileStorage]) -> list[Upload]:
         except InvalidImage as error:
             with force_locale("en"):
                 detail = advice.image_fault(error.reason, megabytes=config.max_upload_mb)
-            status = 413 if error.reason == "too_many_bytes" else None
+            status = 413 if error.reason in ("too_many_bytes", "too_many_pixels") else None
             raise Problem("photo-invalid", detail, status=status, photo=position, reason=error.reason) from error
     return uploads

@@ -1,10 +1,11 @@
 """The API's description after OpenAPI 3.1, at /api/v1/openapi.json."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask.typing import ResponseReturnValue
 
-from ml.labels import taxonomy_names
+from ml.labels import readable_taxonomies
 from webapp.api.blueprint import blueprint
 from webapp.api.form import FORM
 from webapp.api.idempotency import HEADER, KEY_PATTERN
@@ -12,6 +13,7 @@ from webapp.api.problems import KINDS, MEDIA_TYPE
 from webapp.api.schemas import IDENTIFIER, Schema, all_schemas, array, reference
 from webapp.config import PHOTOS_PER_SCREENING
 from webapp.i18n import LANGUAGES
+from webapp.inference import get_models
 
 VERSION = "1.0.0"
 PREFIX = "/api/v1"
@@ -40,11 +42,18 @@ ACCEPT_LANGUAGE = {
 @blueprint.get("/openapi.json")
 def openapi_document() -> ResponseReturnValue:
     """This description."""
-    return document()
+    return document(answered())
 
 
-def document() -> dict[str, Any]:
-    """The whole description."""
+def answered() -> list[str]:
+    """The label sets that a model answers here, the default model's first; those whose classes cannot be read are left
+    out."""
+    readable = readable_taxonomies()
+    return [name for name in get_models().label_sets() if name in readable]
+
+
+def document(label_sets: Sequence[str] = ()) -> dict[str, Any]:
+    """The whole description, for a service that answers with these label sets."""
     return {
         "openapi": "3.1.1",
         "info": {
@@ -61,7 +70,7 @@ def document() -> dict[str, Any]:
             {"name": "Models", "description": "What answers, and with which classes."},
             {"name": "Description", "description": "This API itself."},
         ],
-        "paths": _paths(),
+        "paths": _paths(label_sets),
         "components": {
             "schemas": all_schemas(),
             "securitySchemes": {
@@ -76,7 +85,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _paths() -> dict[str, Any]:
+def _paths(label_sets: Sequence[str]) -> dict[str, Any]:
     identifier = {
         "name": "id",
         "in": "path",
@@ -93,7 +102,7 @@ def _paths() -> dict[str, Any]:
     }
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its name."}
     return {
-        f"{PREFIX}/screenings": {"post": _create()},
+        f"{PREFIX}/screenings": {"post": _create(label_sets)},
         f"{PREFIX}/screenings/{{id}}": {
             "parameters": [identifier],
             "get": {
@@ -172,7 +181,7 @@ def _paths() -> dict[str, Any]:
     }
 
 
-def _create() -> dict[str, Any]:
+def _create(label_sets: Sequence[str]) -> dict[str, Any]:
     photo: Schema = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, HEIC or AVIF."}
     properties = {
         "photos": array(
@@ -192,7 +201,7 @@ def _create() -> dict[str, Any]:
         },
         "label_set": {
             "type": "string",
-            "enum": taxonomy_names(),
+            **({"enum": list(label_sets)} if label_sets else {}),
             "description": "Answer with these classes; it must be one that a model here answers with, see "
             "`/api/v1/label-sets`. Left out, the default model answers.",
         },

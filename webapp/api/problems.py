@@ -77,7 +77,10 @@ BY_STATUS = {
     400: "bad-request",
     404: "not-found",
     405: "method-not-allowed",
+    406: "not-acceptable",
+    410: "deleted",
     413: "too-large",
+    415: "unsupported-media-type",
     429: "too-many-requests",
     503: "unavailable",
 }
@@ -138,8 +141,9 @@ def http_problem(error: HTTPException) -> ResponseReturnValue:
         detail = f"Send one to three photos of at most {config.max_upload_mb} MB each."
     elif status == 503:
         return unavailable().response()
-    kind = BY_STATUS.get(status, "bad-request" if status < 500 else "internal-error")
-    return Problem(kind, detail, headers=headers).response()
+    if status < 500:  # one that is not listed keeps its status: what is wrong with the request is told by it alone
+        return Problem(BY_STATUS.get(status, "bad-request"), detail, status=status, headers=headers).response()
+    return Problem("internal-error", detail, headers=headers).response()
 
 
 def handle_errors(blueprint: Blueprint) -> None:
