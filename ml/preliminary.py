@@ -262,10 +262,12 @@ def load_first_look(path: Path) -> FirstLook:
         raise BundleError(f"The first look '{card.name}' cannot be used; fetch or train it again.") from error
 
 
+def first_look_folders(models_dir: Path) -> list[Path]:
+    """The folders of all first looks: trained ones, the newest first, then those that are shipped."""
+    trained = sorted(models_dir.glob(f"*/*/{FIRST_LOOK}"), key=lambda file: file.parent.name, reverse=True)
+    return [file.parent for file in (*trained, *sorted(PRETRAINED_FOLDER.glob(f"*/{FIRST_LOOK}")))]
+
+
 def find_first_look(label_set: str, models_dir: Path) -> Path | None:
     """The folder of the first look for a label set: the newest trained one, else the shipped one; None for none."""
-    trained = sorted(models_dir.glob(f"*/*/{FIRST_LOOK}"), key=lambda file: file.parent.name, reverse=True)
-    for file in (*trained, *sorted(PRETRAINED_FOLDER.glob(f"*/{FIRST_LOOK}"))):
-        if stated_label_set(file.parent) == label_set:
-            return file.parent
-    return None
+    return next((folder for folder in first_look_folders(models_dir) if stated_label_set(folder) == label_set), None)

@@ -148,7 +148,8 @@ def test_table_is_the_default(invoke: Invoke, photos: Path) -> None:
     result = invoke(predict_command, photos)
     rows = result.stdout.splitlines()
     assert rows[0].split() == ["status", "risk", "class", "probability", "path"]
-    assert len(rows) == 7
+    assert len(rows) == 9
+    assert rows[-1].startswith("How good the model is: /model/")
     assert "broken.jpg: The file is not an image." in rows[3]
 
 

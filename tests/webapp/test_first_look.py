@@ -161,6 +161,10 @@ def test_the_api_gives_it_alone(client: FlaskClient, known: bytes, blank: bytes,
     assert 'data-status="uncertain"' in page
     assert "The model was not asked, and did not check the photo" in page
     assert "All classes" not in page
+    about = client.get(answer.json["links"]["model"])
+    assert "/model/drawn-first-look/1" in page
+    assert about.status_code == 200
+    assert "How good is the first look?" in about.text
     assert rows()[0].attempts == 0
 
     refused = send(client, blank, first_look="only").json

@@ -24,6 +24,7 @@ def screening_body(row: ScreeningRow, token: str, language: str) -> dict[str, An
         "links": {
             "self": url_for("api.read_screening", token=token, _external=True),
             "html": url_for("screening.result", token=token, _external=True),
+            "model": _model_link(row),
         },
         "screening": _told(answer_of(row)) if done else None,
         "photos": [
@@ -80,6 +81,12 @@ def _meaning(row: ScreeningRow) -> str:
     if gate.verdict == "usable":
         return summary
     return f"{summary} {advice.refusal(str(gate.reason))} {_('Answers to such photos are less reliable.')}"
+
+
+def _model_link(row: ScreeningRow) -> str | None:
+    if row.model_name is None or row.model_version is None:
+        return None
+    return url_for("model_page.version", name=row.model_name, version=row.model_version, _external=True)
 
 
 def _heatmap_link(token: str, number: int) -> str:

@@ -124,7 +124,15 @@ def all_schemas() -> dict[str, Schema]:
                 "id": {**IDENTIFIER, "description": "Cannot be guessed: whoever has it can read and delete this."},
                 "state": {"type": "string", "enum": [state.value for state in State]},
                 "created_at": {"type": "string", "format": "date-time"},
-                "links": whole({"self": URI, "html": {**URI, "description": "The result as a page, for a person."}}),
+                "links": whole(
+                    {
+                        "self": URI,
+                        "html": {**URI, "description": "The result as a page, for a person."},
+                        "model": nullable(
+                            URI, description="How good the model that answered is, as a page; null before that."
+                        ),
+                    }
+                ),
                 "screening": nullable(reference("Screening"), description="The lesion's; null unless done."),
                 "photos": array(
                     reference("PhotoScreening"), maxItems=3, description="One for each photo; empty unless done."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from ml.severity_grades import note_of
+from webapp.model_page.links import model_address
 from webapp.spreadsheets import cell
 
 if TYPE_CHECKING:
@@ -131,9 +132,10 @@ class Table:
                 grade = f"  {graded['grade']} ({graded['source']})"
                 self._below[f"{graded['source'].capitalize()} severity: {note_of(graded)}"] = None
             click.echo(self.LINE.format(found.status.value, risk, found.predicted, probability, path) + grade)
+        self._below[f"How good the model is: {model_address(found.model['name'], found.model['version'])}"] = None
 
     def close(self) -> None:
-        """What the grades are worth."""
+        """What the grades are worth, and where it says how good the model is."""
         if self._below:
             click.echo("\n" + "\n".join(self._below))
 

@@ -3,17 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml.bundle import CARD, CHECKSUMS, Card, find_bundle
+from ml.bundle import CARD, CHECKSUMS, Card, find_bundle, read_card, stated_identity
 from ml.errors import BundleError, DatasetError
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from webapp.config import Config
 from webapp.inference import get_models
 from webapp.model_page.tones import STUDY, Tones, read_tones
+
+if TYPE_CHECKING:
+    from ml.preliminary import FirstLookCard
 
 EVALUATION = Path("evaluation") / "metrics.json"
 OUT_OF = 100
@@ -127,6 +131,17 @@ def find_model(config: Config, name: str, version: str) -> Model | None:
     """The model NAME at VERSION; None where it is not on this server any more."""
     candidates = [_find(config, f"{name}@{version}"), *answering_models(config)]
     return next((m for m in candidates if m and (m.card.name, m.card.version) == (name, version)), None)
+
+
+def find_look(config: Config, name: str, version: str) -> "FirstLookCard | None":
+    """The card of the first look NAME at VERSION; None where it is not on this server any more."""
+    from ml.preliminary import FirstLookCard, first_look_folders  # with it come libraries that few pages need
+
+    for folder in first_look_folders(config.models):
+        if stated_identity(folder) == (name, version):
+            with suppress(BundleError, ValueError):
+                return FirstLookCard.from_dict(read_card(folder))
+    return None
 
 
 def _find(config: Config, reference: str) -> Model | None:

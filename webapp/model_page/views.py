@@ -1,11 +1,17 @@
 """`/model` and `/model/<name>`: models that answer now; `/model/<name>/<version>`: one that gave an earlier answer."""
 
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
+from ml.labels import find_taxonomy
 from webapp.config import Config
 from webapp.model_page import words
-from webapp.model_page.facts import Model, answering_models, find_model
+from webapp.model_page.facts import Model, answering_models, find_look, find_model
+
+if TYPE_CHECKING:
+    from ml.preliminary import FirstLookCard
 
 blueprint = Blueprint("model_page", __name__)
 
@@ -27,9 +33,18 @@ def named(name: str) -> ResponseReturnValue:
 
 @blueprint.get("/model/<name>/<version>")
 def version(name: str, version: str) -> ResponseReturnValue:
-    """The model that gave an answer, which may be an earlier one, or gone."""
+    """The model that gave an answer, which may be an earlier one, a first look, or gone."""
     found = find_model(_config(), name, version)
-    return _page(found, answering_models(_config())) if found else _gone(name, version)
+    if found is not None:
+        return _page(found, answering_models(_config()))
+    look = find_look(_config(), name, version)
+    return _look_page(look) if look else _gone(name, version)
+
+
+def _look_page(look: "FirstLookCard") -> str:
+    taxonomy = find_taxonomy(look.label_set)
+    answering = next((model for model in answering_models(_config()) if model.card.label_set == look.label_set), None)
+    return render_template("model_first_look.html", look=look, taxonomy=taxonomy, answering=answering, words=words)
 
 
 def _page(model: Model, answering: list[Model]) -> str:

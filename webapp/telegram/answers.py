@@ -13,6 +13,7 @@ from webapp.api.answers import recommendation
 from webapp.config import Config
 from webapp.i18n import gettext as _
 from webapp.i18n import percent
+from webapp.model_page.links import model_address
 from webapp.models.screening import ScreeningRow, State
 from webapp.photos import get_photos
 from webapp.screening import advice
@@ -37,7 +38,7 @@ def answer_text(row: ScreeningRow, *, compressed: bool) -> str:
     parts.append(escape(points(*told["points"]), quote=False))
     notice = f"<i>{escape(told['notice'], quote=False)}</i>"
     if row.model_name:
-        notice += f"\n{escape(_('Model'), quote=False)}: {escape(f'{row.model_name} {row.model_version}', quote=False)}"
+        notice += f"\n{escape(_('Model'), quote=False)}: {_model(row.model_name, str(row.model_version))}"
     if row.probabilities:
         left = LONGEST - sum(len(part) + 2 for part in [*parts, notice])
         parts.append(_classes(row.probabilities, taxonomy, left))
@@ -111,6 +112,13 @@ def _classes(probabilities: dict[str, float], taxonomy: Taxonomy | None, room: i
             break
         text = longer
     return text
+
+
+def _model(name: str, version: str) -> str:
+    """The model's name as HTML, with a link to how good it is where people can reach the pages."""
+    config: Config = current_app.config["LENS"]
+    text = escape(f"{name} {version}", quote=False)
+    return f'<a href="{escape(model_address(name, version))}">{text}</a>' if config.public_url else text
 
 
 def result_page(token: str) -> str:
