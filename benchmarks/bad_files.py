@@ -29,7 +29,7 @@ sys.path.insert(0, str(PROJECT))
 import httpx  # noqa: E402
 
 from benchmarks.mutations import bad_file  # noqa: E402
-from benchmarks.serving import FORM_TOKEN, TRANSPORT_ERRORS, Server, children, post_api, tiny_model  # noqa: E402
+from benchmarks.serving import FORM_TOKEN, TRANSPORT_ERRORS, Server, children, post_api, started_by, tiny_model  # noqa: E402
 from ml.errors import InvalidImage  # noqa: E402
 from ml.files import write_json  # noqa: E402
 from ml.images import MIN_SIDE, decode  # noqa: E402
@@ -76,16 +76,6 @@ class Memory(threading.Thread):
                             peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
                             self.peak = max(self.peak, peak)
             time.sleep(0.01)
-
-
-def started_by(pid: int) -> list[int]:
-    """Processes that any thread of a process has started."""
-    found: list[int] = []
-    with suppress(OSError):
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            with suppress(OSError):
-                found += [int(one) for one in path.read_text(encoding="ascii").split()]
-    return found
 
 
 class Sender:

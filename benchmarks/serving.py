@@ -49,8 +49,18 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def started_by(pid: int) -> list[int]:
+    """The processes that any thread of a process has started; none where it is gone."""
+    found: list[int] = []
+    with suppress(OSError):
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                found += [int(one) for one in path.read_text(encoding="ascii").split()]
+    return found
+
+
 def children(pid: int) -> list[int]:
-    """The processes that a process has started; none where it is gone."""
+    """The processes that the first thread of a process has started; none where it is gone."""
     with suppress(OSError):
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     return []
@@ -128,10 +138,10 @@ class Server:
         return children(self.process.pid) if self.process else []
 
     def memory(self) -> int:
-        """Resident memory in bytes of all its processes."""
+        """Resident memory in bytes of all its processes: decoders too, which threads that answer have started."""
         pids = [self.process.pid] if self.process else []
         for pid in pids:
-            pids.extend(children(pid))
+            pids.extend(started_by(pid))
         total = 0
         for pid in pids:
             with suppress(OSError, IndexError):

@@ -127,6 +127,18 @@ def damaged(found: Found) -> str:
     )
 
 
+def locked(found: Found) -> str:
+    """The run of `benchmarks/locked.py` in words."""
+    kinds = ", ".join(f"{number} {kind}" for kind, number in found["kinds"].items())
+    return (
+        f"{found['clients']} clients ({kinds}), locked for {found['seconds']:.0f} s: {statuses(found)}, longest "
+        f"{found['longest_seconds']} s; {sum(found['faults'].values())} answered otherwise; `/healthz` asked "
+        f"{found['health_asked']} times, longest {found['health_longest_seconds']} s; {found['recovered']} clients "
+        f"back after {found['recovery_seconds']} s, {found['strays']} stray photos, {found['lost']} lost; "
+        f"integrity check {', '.join(found['integrity'])}"
+    )
+
+
 LOAD = "python benchmarks/load.py --all --out docs/reliability/load.json"
 ROWS = (
     Row(
@@ -172,6 +184,14 @@ ROWS = (
         "python benchmarks/sqlite_writers.py --out docs/reliability/sqlite_writers.json",
         writers,
         "a writer that waits longer than 8 s is answered 503 with Retry-After",
+    ),
+    Row(
+        "Database locked for 20 s under 20 clients: 503 with a sentence and Retry-After, `/healthz` within 1 s, all "
+        "back unaided, integrity check clean",
+        "locked.json",
+        "python benchmarks/locked.py --out docs/reliability/locked.json",
+        locked,
+        "photos whose row could not be committed are removed at once; whoever has a page sends again",
     ),
     Row(
         "16 clients for 10 minutes on 2 cores with the shipped model: no answer of 500 or more, memory flat (at most "

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks import kill_uploads, load, sqlite_writers
-from benchmarks.serving import TRANSPORT_ERRORS, Server, drawn_photo, post_api
+from benchmarks import kill_uploads, load, locked, serving, sqlite_writers
+from benchmarks.serving import TRANSPORT_ERRORS, Server, drawn_photo, post_api, started_by
 from ml.bundle import Bundle
 from webapp.database import sqlite_module
 
@@ -42,6 +42,45 @@ def test_four_writers(tmp_path: Path) -> None:
     assert (found["transactions"], found["lost"], found["refused"]) == (40, 0, 0)
     told = runpy.run_path(str(PROJECT / "docs" / "update_reliability.py"))["writers"](found)
     assert "4 processes, 40 write transactions" in told
+
+
+@pytest.mark.slow
+def test_a_locked_database_is_waited_out(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """In short: longer than anybody waits, with one client of each kind."""
+    server = Server(tmp_path / "instance", str(tiny_bundle.path), 1, {"OMP_NUM_THREADS": "1"})
+    try:
+        found = locked.run(server, seconds=12.0, clients=4)
+    finally:
+        server.kill_master()
+    assert found["integrity"] == ["ok"]
+    assert found["faults"] == {}
+    assert found["recovered"] == 4
+    assert (found["strays"], found["lost"]) == (0, 0)
+    assert set(found["statuses"]) == {"503"}
+    assert "4 clients (2 API, 1 page, 1 log-in), locked for 12 s" in runpy.run_path(
+        str(PROJECT / "docs" / "update_reliability.py")
+    )["locked"](found)
+
+
+@pytest.mark.slow
+def test_the_memory_of_decoders_is_counted(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    server = Server(tmp_path / "instance", str(tiny_bundle.path), 1, {"OMP_NUM_THREADS": "1"})
+    server.flask("db", "upgrade")
+    server.start()
+    try:
+        server.wait()
+        with httpx.Client(base_url=server.address, timeout=60) as client:
+            assert post_api(client, drawn_photo(side=240), str(uuid.uuid4())).status_code == 201
+        (worker,) = server.worker_pids()
+        (fork_server,) = started_by(worker)
+        assert started_by(fork_server), "decoders are there"
+        seen: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(serving, "started_by", lambda pid: seen.append(pid) or started_by(pid))
+            assert server.memory() > 0
+        assert fork_server in seen
+    finally:
+        server.kill_master()
 
 
 @pytest.mark.slow
