@@ -1,5 +1,6 @@
 """The examples in deploy/: services that may do little, and an nginx that answers for its own name only."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,26 @@ def test_services_are_confined(path: Path) -> None:
     assert set(lines) >= CONFINED
     for limit in ("MemoryMax=", "TasksMax="):
         assert any(line.startswith(limit) for line in lines), limit
+
+
+def test_commands_run_as_the_service_does(tmp_path: Path) -> None:
+    """With its user and its settings: another database would be met otherwise."""
+    (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "systemd-run").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    command = [str(DEPLOY / "lesion-lens"), "backup", "/mnt/else where/saved"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    given = done.stdout.splitlines()
+    assert given[-3:] == ["wsgi", "backup", "/mnt/else where/saved"]
+    assert "--pipe" in given
+    unit = (DEPLOY / "lesion-lens.service").read_text(encoding="utf-8").splitlines()
+    for line in given:
+        _, is_property, value = line.partition("--property=")
+        if is_property:
+            assert value in unit, f"{value} is not what the service has"
+    for needed in ("User=lesion-lens", "EnvironmentFile=-/etc/lesion-lens.env", "UMask=0077"):
+        assert f"--property={needed}" in given
+    assert "env INSTANCE=" not in (DEPLOY.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
 
 
 def test_nginx_answers_for_its_own_name_only() -> None:

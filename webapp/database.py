@@ -11,7 +11,7 @@ from typing import Any
 
 from flask_sqlalchemy.session import Session
 from sqlalchemy import Connection, Engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.orm import scoped_session
 
 from webapp.extensions import db
@@ -36,10 +36,11 @@ def sqlite_module() -> ModuleType:
 
 def engine_options(url: str) -> dict[str, Any]:
     """Options for `create_engine` that fit the database at `url`."""
+    # As many connections as a process has threads; a SQLite in memory is not pooled.
+    pool = {"pool_size": 8, "max_overflow": 24, "pool_timeout": BUSY_SECONDS}
     if make_url(url).get_backend_name() != "sqlite":
-        return {"pool_pre_ping": True, "hide_parameters": True}
-    # As many connections as a process has threads; one in memory is not pooled.
-    pool = {"pool_size": 8, "max_overflow": 24} if make_url(url).database else {}
+        return {"pool_pre_ping": True, "hide_parameters": True, **pool}
+    pool = pool if make_url(url).database else {}
     # Parameters stay out of error messages, and so out of logs: they are people's data.
     options = {"module": sqlite_module(), "connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
     return {**options, **pool}
@@ -115,9 +116,15 @@ def forget_deleted() -> bool:
         connection.close()
 
 
-def is_full(error: OperationalError) -> bool:
+def does_not_answer(error: SQLAlchemyError) -> bool:
+    """Whether it is the database that failed, so that the same may work later, and not what it was asked to do."""
+    return not isinstance(error, (IntegrityError, DataError, ProgrammingError, NotSupportedError))
+
+
+def is_full(error: SQLAlchemyError) -> bool:
     """Whether the database could not be written because the disk is full."""
-    return "disk is full" in str(error.orig) or "No space left" in str(error.orig)
+    words = str(getattr(error, "orig", ""))
+    return "disk is full" in words or "No space left" in words
 
 
 @contextmanager

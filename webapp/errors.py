@@ -3,14 +3,15 @@
 from flask import Flask, Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ml.errors import BundleError, DecoderUnavailable, InvalidImage, MLError
 from webapp.admission import QueueFull
 from webapp.api.problems import http_problem
 from webapp.config import Config
-from webapp.database import is_full
+from webapp.database import does_not_answer, is_full
 from webapp.i18n import gettext as _
 from webapp.inference import Busy
 from webapp.responses import DISK_FULL, FULL_RETRY_SECONDS, RETRY_SECONDS, drain
@@ -29,7 +30,8 @@ def init_errors(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
-    app.register_error_handler(OperationalError, _database_error)
+    app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(NoConnection, _database_error)
     app.register_error_handler(OSError, _system_error)
     app.register_error_handler(MLError, _ml_error)
     app.register_error_handler(Busy, _busy)
@@ -95,7 +97,9 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
     )
 
 
-def _database_error(error: OperationalError) -> ResponseReturnValue:
+def _database_error(error: DBAPIError | NoConnection) -> ResponseReturnValue:
+    if not does_not_answer(error):
+        raise error  # a fault of ours
     current_app.logger.exception("the database does not answer")
     return _no_room() if is_full(error) else _unavailable()
 

@@ -73,6 +73,13 @@ def answered(answer: Screening) -> None:
         g.model_version = f"{answer.model['name']}@{answer.model['version']}"
 
 
+def refused(reason: str) -> None:
+    """Count a refusal by its reason, and not by the status of the answer besides."""
+    REFUSALS.labels(reason).inc()
+    if has_request_context():
+        g.refused = True
+
+
 def route() -> str:
     """The pattern of this request's address, such as `/results/<token>`: never the address itself."""
     return request.url_rule.rule if request.url_rule else "(none)"
@@ -93,7 +100,7 @@ def init_metrics(app: Flask) -> None:
         if "began" in g and request.endpoint != "metrics.metrics":
             status = response.status_code
             REQUESTS.labels(route(), request.method, str(status)).observe(time.perf_counter() - g.began)
-            if status in REFUSED_WITH:
+            if status in REFUSED_WITH and not g.get("refused"):
                 REFUSALS.labels(REFUSED_WITH[status]).inc()
         return response
 

@@ -16,14 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
 from webapp import request_log
-from webapp.config import PROJECT_FOLDER, Config
+from webapp.config import MEGABYTE, PROJECT_FOLDER, Config
 
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 
 
 @pytest.fixture
 def config(config: Config) -> Config:
-    return replace(config, metrics=True)
+    return replace(config, metrics=True, max_upload_mb=1)
 
 
 @pytest.fixture
@@ -108,6 +108,8 @@ def test_metrics_count(client: FlaskClient, upload: Callable[..., TestResponse],
     before = samples(client)
     assert upload(photo("mel")).status_code == 303
     assert upload(b"no picture").status_code == 415
+    assert upload(photo("mel") + bytes(MEGABYTE)).status_code == 413
+    assert upload(bytes(5 * MEGABYTE)).status_code == 413
     after = samples(client)
 
     def grown(name: str, **labels: str) -> float:
@@ -116,7 +118,8 @@ def test_metrics_count(client: FlaskClient, upload: Callable[..., TestResponse],
 
     for stage in ("wait", "decode", "gate", "network"):
         assert grown("lesion_lens_stage_seconds_count", stage=stage) == 1, stage
-    assert grown("lesion_lens_refusals_total", reason="not_an_image") == 1
+    for reason in ("not_an_image", "too_many_bytes", "too_large"):  # one file, then the whole request
+        assert grown("lesion_lens_refusals_total", reason=reason) == 1, reason
     assert grown("lesion_lens_request_seconds_count", route="/", method="POST", status="303") == 1
     assert after["lesion_lens_queue_length", ()] == 0
     assert after["lesion_lens_pending_screenings", ()] == 0

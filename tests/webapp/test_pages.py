@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from ml.bundle import Bundle
 from ml.errors import BundleError, InvalidImage
@@ -74,6 +75,9 @@ def test_readiness_says_what_a_damaged_model_lacks(
         (InvalidImage("damaged", "secret detail"), 400, "damaged"),
         (BundleError("secret detail"), 503, "model cannot be loaded"),
         (OperationalError("secret detail", {}, Exception("secret")), 503, "try again in a minute"),
+        (DatabaseError("secret detail", {}, Exception("secret")), 503, "try again in a minute"),
+        (NoConnection("secret detail"), 503, "try again in a minute"),
+        (IntegrityError("secret detail", {}, Exception("secret")), 500, "The fault is ours"),
         (OSError(28, "secret detail"), 507, "disk is full"),
         (PermissionError("secret detail"), 503, "try again in a minute"),
         (RuntimeError("secret detail"), 500, "The fault is ours"),

@@ -5,13 +5,14 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
 from ml.errors import BundleError, DecoderUnavailable, MLError
 from webapp.admission import QueueFull
 from webapp.config import Config
-from webapp.database import is_full
+from webapp.database import does_not_answer, is_full
 from webapp.inference import Busy
 from webapp.responses import DISK_FULL, FULL_RETRY_SECONDS, RETRY_SECONDS, drain
 
@@ -151,7 +152,8 @@ def handle_errors(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(Problem, Problem.response)
     blueprint.register_error_handler(HTTPException, http_problem)
     blueprint.register_error_handler(413, http_problem)  # the pages have a handler of their own for this one
-    blueprint.register_error_handler(OperationalError, _database_error)
+    blueprint.register_error_handler(DBAPIError, _database_error)
+    blueprint.register_error_handler(NoConnection, _database_error)
     blueprint.register_error_handler(OSError, _system_error)
     blueprint.register_error_handler(MLError, _ml_error)
     blueprint.register_error_handler(Busy, _busy)
@@ -165,7 +167,9 @@ def _busy(error: Busy) -> ResponseReturnValue:
     return unavailable().response()
 
 
-def _database_error(error: OperationalError) -> ResponseReturnValue:
+def _database_error(error: DBAPIError | NoConnection) -> ResponseReturnValue:
+    if not does_not_answer(error):
+        raise error  # a fault of ours
     current_app.logger.exception("the database does not answer")
     return (_no_room() if is_full(error) else unavailable()).response()
 

@@ -101,5 +101,5 @@ def read_photo(file: FileStorage, config: Config) -> Upload:
             raise InvalidImage("too_many_bytes")
         return Upload.read(content, config)
     except InvalidImage as error:
-        metrics.REFUSALS.labels(error.reason).inc()
+        metrics.refused(error.reason)
         raise
