@@ -3,7 +3,8 @@
 The first process imports the decoders and then only forks on demand: it has one thread and never sees a file, so that
 each child starts within milliseconds and knows nothing of the application: no settings, no secrets, no database, no
 network. A child reads a request from its channel and the file from one piece of shared memory, writes the pixels into
-another, and answers. It may open nothing more, and what it may use of memory and time is limited by the system.
+another, and answers. It may open nothing more, what it may use of memory and time is limited by the system, and on
+Linux it can neither start nor signal a process nor do anything to a file by its name (ml.decoder_filter).
 
 Two pieces of shared memory, written and read by `pwrite` and `pread`, never mapped: a child that has been taken over
 can neither shrink one under its reader's feet nor change pixels after they were looked at.
@@ -20,6 +21,7 @@ import struct
 import sys
 from typing import get_args
 
+from ml.decoder_filter import refuse_system_calls
 from ml.errors import ImageFault, InvalidImage
 from ml.images import decode, dimensions, load_decoders
 
@@ -136,6 +138,7 @@ def _confine(parent: int) -> None:
             resource.setrlimit(getattr(resource, name), (limit, limit))
         except (AttributeError, OSError, ValueError):
             continue  # macOS has some of these in name only
+    refuse_system_calls()
 
 
 def _serve(channel: int, file: int, pixels: int) -> None:
