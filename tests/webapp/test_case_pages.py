@@ -16,10 +16,12 @@ from tests.webapp.forms import form_token
 from webapp.admin.pdf_pages import Pages
 from webapp.config import Config
 from webapp.extensions import db
+from webapp.inference import get_models
 from webapp.models.review import ReviewStatus
 from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import User
+from webapp.reviews import second_answers
 from webapp.reviews.writing import Draft, add_review
 from webapp.screening.lifecycle import erase
 
@@ -34,8 +36,17 @@ def row(upload: Callable[..., TestResponse], photo: Callable[..., bytes], rows: 
 
 
 def test_another_model_answers_beside(
-    app: Flask, admin: FlaskClient, row: ScreeningRow, rows: Rows, config: Config, tiny_bundle: Bundle
+    app: Flask,
+    admin: FlaskClient,
+    row: ScreeningRow,
+    rows: Rows,
+    config: Config,
+    tiny_bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """It is loaded before it takes its turn, so that nobody's photo waits for that."""
+    load, busy = second_answers.load_bundle, list[bool]()
+    monkeypatch.setattr(second_answers, "load_bundle", lambda path: busy.append(get_models().busy()) or load(path))
     shutil.copytree(tiny_bundle.path, config.models / "tiny" / "2")
     path = f"/admin/screenings/{row.id}"
     own = f"{tiny_bundle.card.name}@{tiny_bundle.card.version}"
@@ -46,6 +57,7 @@ def test_another_model_answers_beside(
     before = (row.predicted, row.probabilities, row.model_name)
     fields = {"csrf_token": form_token(admin, path), "model": other}
     assert admin.post(f"{path}/rescore", data=fields).status_code == 303
+    assert busy == [False]
     assert f'data-model="{other}"' in admin.get(path).text
     assert (rows()[0].predicted, rows()[0].probabilities, rows()[0].model_name) == before
     assert admin.post(f"{path}/rescore", data={**fields, "model": "tiny@none"}).status_code == 409

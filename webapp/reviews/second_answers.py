@@ -71,9 +71,10 @@ def rescore(row: ScreeningRow, reference: str, user_id: int) -> bool:
     config: Config = current_app.config["LENS"]
     screening_id, names = row.id, [photo.name for photo in row.photos]
     db.session.commit()  # no transaction stays open while a network works
+    # Before the turn: whoever sends a photo need not wait while this one is read and a model verified and loaded.
+    pixels = [decode(get_photos().open(name)) for name in names]
+    screener = Screener(load_bundle(model.path), answer_not_dermatoscopic=config.answer_not_dermatoscopic)
     with get_models().turn():
-        pixels = [decode(get_photos().open(name)) for name in names]
-        screener = Screener(load_bundle(model.path), answer_not_dermatoscopic=config.answer_not_dermatoscopic)
         whole, _each, _evidence = screener.screen(pixels)
     with write_transaction() as session:
         there = session.scalar(
