@@ -29,17 +29,21 @@ class Watch:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._told = float("-inf")
-        self._phase = ""
+        self._phase, self._since = "", 0.0
 
     def tell(self, phase: str, epoch: int, step: int = 0, steps: int = 0) -> None:
         """Write that the run is in `phase` (preparing, training or finishing), in epoch `epoch` (from 1) after `step`
-        of `steps`. At most every TELL_SECONDS; a disk that is full is no reason to end here."""
+        of `steps`, and since when it is in that phase. At most every TELL_SECONDS; a disk that is full is no reason to
+        end here."""
         now = time.monotonic()
         if phase == self._phase and now - self._told < TELL_SECONDS:
             return
-        self._told, self._phase = now, phase
+        if phase != self._phase:
+            self._phase, self._since = phase, time.time()
+        self._told = now
+        found = {"phase": phase, "epoch": epoch, "step": step, "steps": steps, "since": round(self._since, 1)}
         with suppress(OSError):
-            write_json(self._folder / PROGRESS, {"phase": phase, "epoch": epoch, "step": step, "steps": steps})
+            write_json(self._folder / PROGRESS, found)
 
     def stop_asked(self) -> bool:
         """Whether someone asked the run to end."""

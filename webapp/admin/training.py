@@ -22,6 +22,7 @@ from webapp.models.user import Role
 from webapp.training import queue
 from webapp.training.choices import estimate, pictures_lacking
 from webapp.training.commands import run_folder
+from webapp.training.time_left import FINISHING, seconds_left, share_done
 from webapp.training.trainer import trainer_is_there
 
 RUNS_A_PAGE = 25
@@ -99,8 +100,9 @@ def training_run(run_id: int) -> ResponseReturnValue:
         run=run,
         history=history,
         charts=learning_curves.charts(history),
-        share=_share(run),
-        left=_seconds_left(run),
+        share=share_done(run),
+        left=seconds_left(_config(), run),
+        finishing=(run.progress or {}).get("phase") == FINISHING,
         again=_again(run),
         model_links=_model_links(run),
         refresh=REFRESH_SECONDS if run.active or run.waiting else None,
@@ -131,7 +133,7 @@ def restart_training(run_id: int) -> ResponseReturnValue:
 
 
 def _form_page(form: TrainingForm, order: Order | None) -> str:
-    expected = estimate(_config(), order.data, order.architecture, order.image_size) if order else None
+    expected = estimate(_config(), order.data.images, order.architecture, order.image_size) if order else None
     return render_template(
         "admin/training_new.html",
         form=form,
@@ -153,21 +155,6 @@ def _find(run_id: int) -> TrainingRun:
     if run is None:
         abort(404)
     return run
-
-
-def _share(run: TrainingRun) -> float:
-    """How much of the most that a run could take is done, 0 to 1."""
-    progress = run.progress or {}
-    inside = progress.get("step", 0) / progress["steps"] if progress.get("steps") else 0.0
-    begun = max(run.epoch, progress.get("epoch", 1) - 1) + inside if progress.get("phase") == "training" else run.epoch
-    return min(1.0, begun / run.epochs) if run.epochs else 0.0
-
-
-def _seconds_left(run: TrainingRun) -> float | None:
-    """At most so long, by the last epoch; None before the first one is finished and where nothing is under way."""
-    if run.state != RunState.RUNNING or not run.metrics or not run.epochs:
-        return None
-    return float(run.metrics["seconds"]) * run.epochs * (1 - _share(run))
 
 
 def _model_links(run: TrainingRun) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """What an admin may choose for a run: prepared data, models to start from; and how long it would take."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,14 @@ def prepared_data(config: Config) -> list[PreparedData]:
         if not splits or "fold_splits" in summary or summary.get("label_set") in (None, "severity"):
             continue
         name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
-        images = {split: int(tally.get("images", 0)) for split, tally in splits.items()}
-        found[name] = PreparedData(name, folder.resolve(), str(summary["label_set"]), images)
+        found[name] = PreparedData(name, folder.resolve(), str(summary["label_set"]), images_in(folder))
     return sorted(found.values(), key=lambda data: (data.label_set, data.name))
+
+
+def images_in(folder: Path) -> dict[str, int]:
+    """Pictures of each split of prepared data, as its summary tells them; empty where that cannot be read."""
+    splits = _json(folder / "summary.json").get("splits", {})
+    return {split: int(tally.get("images", 0)) for split, tally in splits.items()}
 
 
 def _folders(config: Config) -> Iterator[Path]:
@@ -100,14 +105,14 @@ def pictures_lacking(config: Config, label_set: str) -> list[str]:
     return [name for name in names if place is None or not any(path.is_file() for path in (place / name).rglob("*"))]
 
 
-def estimate(config: Config, data: PreparedData, architecture: str, image_size: int) -> Estimate:
+def estimate(config: Config, images: Mapping[str, int], architecture: str, image_size: int) -> Estimate:
     """From what the same network has taken before, in runs of this installation or as the models' cards tell it: time
-    grows with the number of pictures and of their pixels."""
+    grows with the number of pictures, `images` by split, and of their pixels."""
     rate = _rate_of_runs(architecture) or _rate_of_cards(config, architecture)
     if rate is None:
         return Estimate(None, None)
     pixels = image_size**2
-    train, validation = data.images.get("train", 0), data.images.get("val", 0)
+    train, validation = images.get("train", 0), images.get("val", 0)
     epoch = rate * pixels * (train + FORWARD_SHARE * validation)
     return Estimate(epoch, rate * pixels * FORWARD_SHARE * (train + VIEWS * validation))
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,7 +13,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from tests.times import Clock
 from tests.webapp.forms import PASSWORD
+from tests.webapp.training.conftest import OPTIONS
+from webapp.admin import training_words as words
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
@@ -166,3 +170,35 @@ def test_long_lists_come_in_pages(admin: FlaskClient, add: Callable[..., int]) -
     assert admin.get("/admin/training?older=3").text.count('class="card run"') == 2
     assert admin.get("/admin/training?older=x").status_code == 200
     assert admin.get("/admin/training/999").status_code == 404
+
+
+def test_the_time_left_follows_the_phase(
+    app: Flask, admin: FlaskClient, add: Callable[..., int], offered: Path, clock: Clock
+) -> None:
+    """60 training and 12 validation pictures: the end takes 156/3 against 64 passes of an epoch."""
+    options = {**OPTIONS, "images": 60, "epochs": 10}
+    before, run = add(options=options, epochs=10), add(options=options, epochs=10, data=str(offered))
+    with app.app_context():
+        assert queue.claim(Kind.TRAIN, "one") is not None
+        assert queue.release(before, "one", RunState.DONE, epoch=10, metrics={"seconds": 64.0})
+        assert queue.claim(Kind.TRAIN, "one") is not None
+
+    def told(progress: dict[str, Any], **values: Any) -> str:
+        with app.app_context():
+            queue.tell(run, "one", progress=progress, **values)
+        return admin.get(f"/admin/training/{run}?part=live").text
+
+    def minutes(seconds: float) -> str:
+        return words.duration(seconds)
+
+    with app.test_request_context():
+        epoch, finishing = 64.0 * 64 / 60, 64.0 * 52 / 60
+        whole, half, end = minutes(10 * epoch + finishing), minutes(5 * 32.0 + 26.0), minutes(26.0 - 10)
+    assert f"At most {whole} left" in told({"phase": "preparing", "epoch": 0})
+    assert f"At most {half} left" in told({"phase": "training", "epoch": 6}, epoch=5, metrics={"seconds": 32.0})
+    progress = {"phase": "finishing", "epoch": 6, "since": clock.time.timestamp() - 10}
+    page = told(progress, epoch=6)
+    assert f"About {end} left." in page
+    assert 'value="1.0"' in page
+    clock.forward(minutes=5)
+    assert "About " not in told(progress)
