@@ -130,6 +130,19 @@ def result_page(token: str) -> str:
     return f"{config.public_url.rstrip('/')}{path}"
 
 
+def comes_with_heatmap(row: ScreeningRow) -> bool:
+    """Whether the heatmaps go out with the answer: to dermatoscopic photos that passed the gate. Of other photos, such
+    as those of a rash, which can show far more of a person, they come when they are asked for."""
+    taxonomy = find_taxonomy(row.label_set) if row.label_set else None
+    fit = taxonomy is not None and taxonomy.photos == "dermatoscopic" and (row.gate or {}).get("verdict") == "usable"
+    return fit and any(photo.heatmap for photo in row.photos)
+
+
+def offers_heatmap(row: ScreeningRow) -> bool:
+    """Whether a button below the answer has the heatmaps sent."""
+    return any(photo.heatmap for photo in row.photos) and not comes_with_heatmap(row)
+
+
 def heatmap_pictures(row: ScreeningRow) -> list[tuple[bytes, str]]:
     """For each photo that has a heatmap: the photo with it laid over, as JPEG, and a caption as HTML.
 

@@ -16,7 +16,7 @@ from webapp.models.screening import ScreeningRow
 from webapp.screening.lifecycle import erase
 from webapp.screening.questions import Question, questions
 from webapp.telegram import buttons, chats, words
-from webapp.telegram.answers import heatmap_pictures, result_page
+from webapp.telegram.answers import heatmap_pictures, offers_heatmap, result_page
 from webapp.telegram.calls import persistently, reply
 from webapp.telegram.threads import Threads
 
@@ -219,8 +219,8 @@ class Conversation:
         await pressed.edit_buttons(self._threads.say(pressed.language, buttons.confirm_deletion, pressed.about))
 
     async def _keep(self, pressed: Pressed, row: ScreeningRow) -> None:
-        heatmap = any(photo.heatmap for photo in row.photos)
-        await pressed.edit_buttons(self._result_buttons(pressed, heatmap=heatmap))
+        offered = await self._threads.store(offers_heatmap, row)
+        await pressed.edit_buttons(self._result_buttons(pressed, heatmap=offered))
 
     async def _delete(self, pressed: Pressed, row: ScreeningRow) -> None:
         await self._threads.store(erase, row.id)

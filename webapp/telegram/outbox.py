@@ -9,6 +9,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from flask_babel import force_locale
 from sqlalchemy import select, update
@@ -25,7 +26,7 @@ from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State
 from webapp.screening.lifecycle import answer
 from webapp.telegram import buttons, words
-from webapp.telegram.answers import answer_text, result_page
+from webapp.telegram.answers import answer_text, comes_with_heatmap, heatmap_pictures, offers_heatmap, result_page
 from webapp.telegram.calls import persistently
 from webapp.telegram.chats import Address, unseal
 from webapp.telegram.threads import Threads
@@ -138,7 +139,7 @@ class Outbox:
         if message is None:
             return  # deleted meanwhile, or sent
         text, keyboard = message
-        await persistently(
+        sent = await persistently(
             lambda: self._bot.send_message(
                 address.chat,
                 text,
@@ -149,6 +150,24 @@ class Outbox:
             attempts=None,
         )
         await self._threads.store(_mark_sent, unsent.screening_id)
+        await self._send_heatmaps(unsent, sent.message_id)
+
+    async def _send_heatmaps(self, unsent: Unsent, answer: int) -> None:
+        """What the answer rests on, below it. The answer stands without it: where one is not sent, it is left out."""
+        try:
+            for picture, caption in await self._threads.store(_heatmaps, unsent.screening_id):
+                await persistently(
+                    partial(
+                        self._bot.send_photo,
+                        unsent.address.chat,
+                        picture,
+                        caption=caption,
+                        parse_mode=ParseMode.HTML,
+                        reply_parameters=ReplyParameters(answer, allow_sending_without_reply=True),
+                    )
+                )
+        except (TelegramError, MLError, OSError) as error:
+            log.warning("a heatmap of screening %d was not sent: %s", unsent.screening_id, error)
 
     async def _answered(self, unsent: Unsent) -> None:
         """Until the row is answered, given up, or erased."""
@@ -174,7 +193,16 @@ def _message(unsent: Unsent) -> Message | None:
     token = unsent.address.token
     with force_locale(row.language):
         text = answer_text(row, compressed=unsent.address.compressed)
-        return text, buttons.result(token, result_page(token), heatmap=any(photo.heatmap for photo in row.photos))
+        return text, buttons.result(token, result_page(token), heatmap=offers_heatmap(row))
+
+
+def _heatmaps(screening_id: int) -> list[tuple[bytes, str]]:
+    """The pictures that go out with the answer, with their captions."""
+    row = _read(screening_id)
+    if row is None or not comes_with_heatmap(row):
+        return []
+    with force_locale(row.language):
+        return heatmap_pictures(row)
 
 
 def _read(screening_id: int) -> ScreeningRow | None:

@@ -85,6 +85,7 @@ class BotApi:
         self.changed = threading.Condition()
         self.updates: list[dict[str, Any]] = []
         self.sent: list[Sent] = []
+        self.pictures: list[Sent] = []
         self.files: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.calls: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -259,7 +260,7 @@ class BotApi:
         reply = json.loads(values.get("reply_parameters", "{}")).get("message_id")
         message = Sent(self.number(), int(values["chat_id"]), text, html, self._buttons(values), picture, reply)
         with self.changed:
-            self.sent.append(message)
+            (self.pictures if picture else self.sent).append(message)
             self.changed.notify_all()
         return self._shown(message)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from sqlalchemy import update
 
 from ml.bundle import Bundle
-from tests.webapp.telegram.bot_api import BotApi, Sent
+from tests.webapp.telegram.bot_api import BotApi, Refusal, Sent
 from tests.webapp.telegram.conftest import Bot
 from webapp.api.answers import recommendation
 from webapp.config import Config
@@ -48,8 +48,12 @@ def test_a_photo_is_answered(app: Flask, bot: Bot, api: BotApi, agree: Callable[
             assert percent(share) in answer.text
     assert f"{row.model_name} {row.model_version}" in answer.text
     assert answer.reply_to == update["message"]["message_id"]
-    assert "sendPhoto" not in api.asked  # the heatmap is off until it is asked for
-    assert list(answer.buttons) == ["Show the heatmap", "Delete photo and result"]
+    assert list(answer.buttons) == ["Delete photo and result"]
+    api.until(lambda: len(api.pictures) == 1)
+    (picture,) = api.pictures
+    assert Image.open(BytesIO(picture.picture)).format == "JPEG"
+    assert "no reason to trust the answer" in picture.text
+    assert picture.reply_to == answer.number
 
 
 def test_an_image_file_is_answered_in_german(bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo,
@@ -125,17 +129,35 @@ def test_nothing_is_stored_before_the_person_agrees(app: Flask, bot: Bot, api: B
     assert not any(path.is_file() for path in config.photos.rglob("*"))
 
 
-def test_the_heatmap_comes_when_it_is_asked_for(bot: Bot, api: BotApi, agree: Callable[..., Sent],
-                                                photo: Photo) -> None:  # fmt: skip
+def test_the_heatmap_of_a_rash_comes_when_it_is_asked_for(
+    config: Config, make_app: Callable[[Config], Flask], start_bot: Callable[[Flask], Bot], api: BotApi,
+    agree: Callable[..., Sent], photo: Photo, rash_bundle: Bundle, rows: Rows,
+) -> None:  # fmt: skip
+    start_bot(make_app(replace(config, model=str(rash_bundle.path), answer_not_dermatoscopic=True)))
     agree()
-    api.deliver(api.photo(photo("mel")))
-    (answer,) = api.wait(1)
+    seeds = iter(range(30))
+    while True:  # until one is answered
+        api.sent.clear()
+        api.deliver(api.photo(photo("bcc", next(seeds))))
+        (answer,) = api.wait(1)
+        if "Show the heatmap" in answer.buttons:
+            break
+    assert "sendPhoto" not in api.asked
     api.press(answer, "Show the heatmap")
-    picture = api.wait(2)[-1]
-    assert Image.open(BytesIO(picture.picture)).format == "JPEG"
-    assert "no reason to trust the answer" in picture.text
-    assert picture.reply_to == answer.number
+    api.until(lambda: len(api.pictures) == 1)
+    assert "no reason to trust the answer" in api.pictures[0].text
     assert list(answer.buttons) == ["Delete photo and result"]
+
+
+def test_an_answer_stands_where_its_heatmap_is_not_sent(
+    bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    agree()
+    api.failures["sendPhoto"] = [Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")]
+    api.deliver(api.photo(photo("mel")))
+    api.wait(1)
+    api.until(lambda: "was not sent" in caplog.text)
+    assert (rows()[0].state, rows()[0].reply_to) == ("done", None)
 
 
 def test_a_result_is_deleted_in_two_steps(bot: Bot, api: BotApi, agree: Callable[..., Sent], config: Config,
