@@ -1,6 +1,6 @@
 """reviewed labels
 
-Revision: 0019, after 0018, 2026-11-28.
+Revision: 0020, after 0019, 2026-11-28.
 
 `reviewed_class` holds the labels beside the classes too, so that the history can be narrowed to them.
 """
@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0019'
-down_revision = '0018'
+revision = '0020'
+down_revision = '0019'
 branch_labels = None
 depends_on = None
 

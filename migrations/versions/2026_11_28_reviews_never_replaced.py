@@ -1,6 +1,6 @@
 """reviews never replaced
 
-Revision: 0021, after 0020, 2026-11-28.
+Revision: 0022, after 0021, 2026-11-28.
 
 SQLite's INSERT OR REPLACE removes rows without asking the trigger on DELETE, PostgreSQL's TRUNCATE without asking
 triggers of rows.
@@ -8,8 +8,8 @@ triggers of rows.
 
 from alembic import op
 
-revision = '0021'
-down_revision = '0020'
+revision = '0022'
+down_revision = '0021'
 branch_labels = None
 depends_on = None
 

@@ -100,7 +100,7 @@ def test_migration_finds_the_labels_beside_the_classes(config: Config) -> None:
     }
     with app.app_context():
         upgrade()
-        downgrade(revision="0018")
+        downgrade(revision="0019")
         with write_transaction() as session:
             for number in (1, 2, 3):
                 session.add(User(id=number, name=f"n{number}", password_hash="!", role="admin", created_at=clock.now()))
@@ -128,7 +128,7 @@ def test_migration_finds_the_labels_beside_the_classes(config: Config) -> None:
         column = select(ScreeningRow.reviewed_class).order_by(ScreeningRow.id)
         assert list(db.session.scalars(column)) == ["_other", "_no_lesion", "_cannot_tell", "nv"]
         db.session.commit()
-        downgrade(revision="0018")
+        downgrade(revision="0019")
         assert list(db.session.scalars(column)) == [None, None, None, "nv"]
         db.session.commit()
         db.engine.dispose()

@@ -179,7 +179,7 @@ def test_migrations_and_tables_have_the_same_triggers(config: Config) -> None:
     with app.app_context():
         upgrade()
         migrated = triggers()
-        downgrade(revision="0020")
+        downgrade(revision="0021")
         assert migrated.keys() - triggers().keys() == {"reviews_never_replaced"}
         upgrade()
         assert triggers() == migrated
