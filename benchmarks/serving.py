@@ -101,7 +101,7 @@ class Server:
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(self.workers),
             "PYTHONDONTWRITEBYTECODE": "1",
-            **dict.fromkeys(("UPLOAD_RATE", "API_RATE", "LOGIN_RATE"), UNLIMITED),
+            **dict.fromkeys(("UPLOAD_RATE", "VIEW_RATE", "API_RATE", "LOGIN_RATE"), UNLIMITED),
             **self.settings,
         }
 

@@ -129,6 +129,7 @@ def config(tmp_path: Path, tiny_bundle: Bundle) -> Config:
         instance=tmp_path / "instance",
         model=str(tiny_bundle.path),
         upload_rate="10000 per minute",
+        view_rate="100000 per minute",
         login_rate="10000 per minute",
         api_rate="100000 per minute",
         secret_key="for tests only",

@@ -16,7 +16,7 @@ PHOTOS_PER_SCREENING = 3
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
 LOG_FORMATS = ("text", "json")
-RATES = ("upload_rate", "login_rate", "api_rate", "telegram_rate")
+RATES = ("upload_rate", "view_rate", "login_rate", "api_rate", "telegram_rate")
 CHOICES = {"require_totp": ("off", "admins", "all")}
 ADDRESSES = ("public_url", "telegram_api", "telegram_webhook_url")
 
@@ -87,6 +87,9 @@ class Config:
     upload_rate: Annotated[
         str, "Uploads allowed from one address; through the API, where they are counted apart, or with one token."
     ] = "60 per minute;600 per hour"
+    view_rate: Annotated[str, "Results, photos and heatmaps that may be asked for from one address."] = (
+        "300 per minute;5000 per hour"
+    )
     api_rate: Annotated[str, "Requests to the API allowed from one address, or with one token."] = (
         "300 per minute;5000 per hour"
     )

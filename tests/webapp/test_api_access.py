@@ -11,6 +11,8 @@ from tests.times import Clock
 from tests.webapp.api import KEY, SCREENINGS, kind_of, send
 from tests.webapp.rates import DOWN
 from webapp.config import Config
+from webapp.extensions import limiter
+from webapp.senders import fingerprint, network_of
 
 Photo = Callable[..., bytes]
 MODELS = "/api/v1/models"
@@ -90,6 +92,33 @@ def test_rates_by_address_and_by_token(config: Config, make_app: Callable[[Confi
     refused = client.get(MODELS, environ_base={"REMOTE_ADDR": "192.0.2.1"})
     assert kind_of(refused) == "too-many-requests"
     assert 0 < int(refused.headers["Retry-After"]) <= 61
+
+
+def test_an_address_is_counted_by_its_network_and_kept_as_a_fingerprint(
+    config: Config, make_app: Callable[[Config], Flask]
+) -> None:
+    app = make_app(replace(config, api_rate="2 per minute", view_rate="2 per minute"))
+    client = app.test_client()
+
+    def ask(path: str, address: str) -> int:
+        return client.get(path, environ_base={"REMOTE_ADDR": address}).status_code
+
+    neighbours = ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:2::3"]
+    assert [ask(MODELS, address) for address in neighbours] == [200, 200, 429]
+    assert [ask("/results/nothing", address) for address in neighbours] == [404, 404, 429]
+    assert ask("/results/nothing/photos/1/heatmap", neighbours[0]) == 429
+    assert ask(MODELS, "2001:db8:1:3::1") == 200
+    assert [ask(MODELS, address) for address in ("::ffff:192.0.2.9", "192.0.2.9", "192.0.2.9")] == [200, 200, 429]
+    kept = " ".join(map(str, limiter.storage.storage))  # type: ignore[attr-defined]
+    assert kept
+    for part in ("2001", "192.0.2", "db8"):
+        assert part not in kept
+    with app.app_context():
+        assert network_of("fe80::1%eth0") == "fe80::/64"
+        assert network_of("no address") == "no address"
+        key = fingerprint("192.0.2.9")
+        app.config["SECRET_KEY"] = "another"
+        assert fingerprint("192.0.2.9") != key
 
 
 def test_rates_that_cannot_be_counted(config: Config, make_app: Callable[[Config], Flask], photo: Photo) -> None:

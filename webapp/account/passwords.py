@@ -1,6 +1,7 @@
 """Passwords: how they are hashed, and which are too easy to guess."""
 
 import secrets
+import threading
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -14,6 +15,8 @@ from webapp.i18n import gettext as _
 # argon2id, RFC 9106's second recommendation; OWASP's minimum is 19 MiB, 2 rounds, 1 lane. Hashes that were made with
 # other costs are made anew at the next log-in.
 HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
+# Each hash takes 64 MB and all cores: so many at once in a process, whoever else comes waits for a moment.
+_HASHING = threading.BoundedSemaphore(2)
 # Of zxcvbn's scores 0 to 4: "safely unguessable", more than 10^8 guesses at an offline hash that is slow.
 LEAST_SCORE = 3
 # The estimate's cost grows with the length; what is good this far is good.
@@ -26,13 +29,15 @@ ONE_TIME_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 def hash_password(password: str) -> str:
     """The argon2id hash of a password."""
-    return HASHER.hash(password)
+    with _HASHING:
+        return HASHER.hash(password)
 
 
 def matches(known: str, password: str) -> bool:
     """Whether a password is the one that was hashed."""
     try:
-        return HASHER.verify(known, password)
+        with _HASHING:
+            return HASHER.verify(known, password)
     except (VerificationError, InvalidHashError):
         return False
 

@@ -3,7 +3,6 @@
 import time
 
 from flask import current_app, g, request
-from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
 from sqlalchemy import select
 
@@ -13,6 +12,7 @@ from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db, limiter
 from webapp.models.token import ApiToken, secret_hash
+from webapp.senders import sender_key
 
 # These tell how to get in, so they are open even where a token is required.
 ALWAYS_OPEN = ("api.openapi_document", "api.documentation")
@@ -44,7 +44,7 @@ def spend(rate: str, scope: str) -> None:
 
     Raises Problem past it, and where hits cannot be counted at the moment.
     """
-    key = f"token:{g.api_token.id}" if g.api_token else f"address:{get_remote_address()}"
+    key = f"token:{g.api_token.id}" if g.api_token else f"address:{sender_key()}"
     for limit in parse_many(rate):
         if (wait := _hit(limit, scope, key)) is not None:
             raise Problem("too-many-requests", headers={"Retry-After": str(wait)})

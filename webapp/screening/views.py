@@ -29,6 +29,10 @@ blueprint = Blueprint("screening", __name__)
 REFRESH_SECONDS = 10
 
 
+# A page with its photos is about ten requests, and a heatmap is drawn at each.
+view_limit = limiter.shared_limit(lambda: current_app.config["LENS"].view_rate, scope="views")
+
+
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """The upload form; `?label_set=` has that question chosen."""
@@ -67,6 +71,7 @@ def upload() -> ResponseReturnValue:
 
 
 @blueprint.get("/results/<token>")
+@view_limit
 def result(token: str) -> ResponseReturnValue:
     """The result, as its row says it. A row that is still pending is answered first."""
     row = _find(token)
@@ -90,12 +95,14 @@ def result(token: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/results/<token>/photos/<int:position>")
+@view_limit
 def photo(token: str, position: int) -> ResponseReturnValue:
     """A kept photo, or its thumbnail with `?size=small`."""
     return jpeg(get_photos(), _find_photo(token, position).name, small=request.args.get("size") == "small")
 
 
 @blueprint.get("/results/<token>/photos/<int:position>/heatmap")
+@view_limit
 def heatmap(token: str, position: int) -> ResponseReturnValue:
     """A photo with the regions coloured that raised the score of the class it was given."""
     return heatmap_jpeg(get_photos(), _find_photo(token, position))

@@ -8,6 +8,7 @@ an update that could not be handled because the database is away is delivered ag
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -45,6 +46,7 @@ class Receiver:
         private = ChatType.PRIVATE
         # Groups are asked one after the other; the first one stops those who send too much.
         bot.add_handler(MessageHandler(private, self._limit), group=0)
+        bot.add_handler(CallbackQueryHandler(self._limit_buttons), group=0)
         bot.add_handlers(
             [
                 *(
@@ -106,6 +108,19 @@ class Receiver:
             return
         if admitted is False:
             await reply(message, self._threads.say(language_of(message.from_user), words.too_many_messages))
+        raise ApplicationHandlerStop
+
+    async def _limit_buttons(self, update: Update, context: Context) -> None:
+        """A button counts as a message does: some have pictures drawn."""
+        query = update.callback_query
+        if query is None or query.message is None:
+            return
+        admitted = await self._threads.store(admit_message, query.message.chat.id)
+        if admitted:
+            return
+        text = self._threads.say(language_of(query.from_user), words.too_many_messages) if admitted is False else None
+        with suppress(TelegramError):  # too old to be answered
+            await query.answer(text, show_alert=text is not None)
         raise ApplicationHandlerStop
 
     async def _photo(self, update: Update, context: Context) -> None:

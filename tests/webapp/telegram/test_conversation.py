@@ -155,3 +155,16 @@ def test_the_history_names_the_channel(
     api.wait(1)
     assert '<span class="channel">#1 · Telegram</span>' in admin.get("/admin/history").text
     assert "Telegram" in admin.get("/admin/screenings/1").text
+
+
+def test_buttons_count_as_messages_do(bot: Bot, api: BotApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.telegram.chats.MESSAGES", "3 per minute")
+    api.write("/start")
+    (welcome,) = api.wait(1)
+    api.press(welcome, "Deutsch")
+    api.until(lambda: "Ich stimme zu" in welcome.buttons)
+    api.press(welcome, "English")
+    api.until(lambda: "I agree" in welcome.buttons)
+    api.press(welcome, "Deutsch")
+    api.all_forgotten()
+    assert "I agree" in welcome.buttons, "the fourth within a minute does nothing"
