@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ml.data.canvas import Canvas, Colour, step
 from ml.data.drawn import draw_lesion
-from ml.features import cielab, lesion_mask, otsu_threshold
+from ml.features import cielab, find_lesion, lesion_mask, otsu_threshold
+from ml.features_picture import AXES, DIAMETER, OUTLINE, OUTSIDE, REGIONS, draw_measures
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
@@ -138,3 +139,19 @@ def test_cielab_of_known_colours() -> None:
         [100, 0, 0], [0, 0, 0], [50.03, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86],
     ])  # fmt: skip
     np.testing.assert_allclose(cielab(colours[None])[0], expected, atol=0.15)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (60, 80), (1500, 900)])
+def test_the_drawing_has_mask_axes_border_colours_and_diameter(size: tuple[int, int]) -> None:
+    photo = draw_lesion("mel", np.random.default_rng(1), size)
+    lesion = find_lesion(photo)
+    assert lesion is not None
+    drawn = draw_measures(photo, lesion)
+    assert max(drawn.shape[:2]) == min(800, max(size))
+    for ink in (AXES, OUTLINE, DIAMETER, *REGIONS):
+        assert (np.abs(drawn.astype(int) - ink).max(axis=2) < 60).any(), ink
+    if drawn.shape == photo.shape:
+        outside = ~np.asarray(lesion_mask(photo))
+        dimmed = np.abs(drawn.astype(float) - OUTSIDE * photo).max(axis=2) < 2
+        assert dimmed[outside].mean() > 0.8
+        assert np.array_equal(draw_measures(photo, lesion), drawn)
