@@ -29,10 +29,11 @@ http {{
 
 
 def site(application: int, port: int, place: Path) -> str:
-    """The documented site for other ports, and without TLS, certificates and the redirect to it."""
+    """The documented site for other ports, and without TLS, certificates and the redirect to it. All clients come from
+    one address here, so that it does not limit them by it."""
     text = (PROJECT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     text = re.sub(r"server \{\n    listen 80(?: default_server)?;.*?\n\}\n", "", text, flags=re.DOTALL)
-    text = re.sub(r"^ *(ssl_\w+|http2|listen \[).*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ *(ssl_\w+|http2|limit_conn\w*|listen \[).*\n", "", text, flags=re.MULTILINE)
     text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     text = text.replace("server 127.0.0.1:8000;", f"server 127.0.0.1:{application};")
     return text.replace("/var/log/nginx/", f"{place}/")

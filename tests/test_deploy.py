@@ -1,9 +1,16 @@
 """The examples in deploy/: services that may do little, and an nginx that answers for its own name only."""
 
+import os
+import re
+import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 CONFINED = {
@@ -41,6 +48,57 @@ def test_commands_run_as_the_service_does(tmp_path: Path) -> None:
     for needed in ("User=lesion-lens", "EnvironmentFile=-/etc/lesion-lens.env", "UMask=0077"):
         assert f"--property={needed}" in given
     assert "env INSTANCE=" not in (DEPLOY.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
+
+
+def test_nginx_takes_the_site(tmp_path: Path) -> None:
+    """As it is but for its ports, certificate and logs, and for what this nginx is too old for."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if program is None:
+        assert os.environ.get("CI") != "true", ".ci/run installs nginx"
+        pytest.skip("there is no nginx")
+    told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+    version = tuple(int(part) for part in re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", told)[0])
+    write_certificate(tmp_path)
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    text = re.sub(r"^ *listen \[.*\n", "", text, flags=re.MULTILINE)  # not every machine has IPv6
+    text = text.replace("listen 80", "listen 127.0.0.1:18080").replace("listen 443", "listen 127.0.0.1:18443")
+    text = text.replace("/etc/letsencrypt/live/lens.example.org/", f"{tmp_path}/").replace(
+        "/var/log/nginx", str(tmp_path)
+    )
+    if version < (1, 25, 1):  # as the comment beside it says
+        text = re.sub(r"^ *http2 on;.*\n", "", text, flags=re.MULTILINE)
+    frame = "pid {0}/pid; error_log {0}/main.log; events {{}} http {{ {1} access_log off; {2} }}"
+    temporary = "".join(
+        f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (tmp_path / "nginx.conf").write_text(frame.format(tmp_path, temporary, text))
+    done = subprocess.run([program, "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
+
+
+def write_certificate(folder: Path) -> None:
+    """A certificate of nobody for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "lens.example.org")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+    )
+    pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    (folder / "fullchain.pem").write_bytes(pem)
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "privkey.pem").write_bytes(private)
+
+
+def test_nginx_keeps_no_address_and_no_connection_that_is_closed() -> None:
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    assert re.findall(r"^ *error_log \S+ (\w+);", text, re.MULTILINE) == ["emerg"]
+    ((kept,),) = [re.findall(r"keepalive_timeout (\d+)s;", text.partition("}")[0])]
+    gunicorn = (DEPLOY.parent / "gunicorn.conf.py").read_text(encoding="utf-8")
+    assert int(kept) < int(re.findall(r"^keepalive = (\d+)$", gunicorn, re.MULTILINE)[0])
+    assert "limit_conn lesion_lens_senders 40;" in text
 
 
 def test_nginx_answers_for_its_own_name_only() -> None:

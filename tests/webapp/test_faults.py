@@ -35,13 +35,25 @@ Photo = Callable[..., bytes]
 Rows = Callable[[], Sequence[ScreeningRow]]
 
 
+def may_mount() -> bool:
+    """Whether this process has the right to (CAP_SYS_ADMIN): root in a container mostly has not."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) & 1 << 21)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+    mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    if not mounted and os.environ.get("CI") == "true" and may_mount():
+        pytest.fail("a small disk could not be mounted, and nothing in this machine's rights keeps it from that")
+    if not mounted:
         pytest.skip("only root may mount a small disk")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
