@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from ml.bundle import PRETRAINED_FOLDER, WEIGHTS, Bundle
+from ml.bundle import FIRST_LOOK, PRETRAINED_FOLDER, WEIGHTS, Bundle
 from tests.promotion import install
 from tests.webapp.forms import PASSWORD, form_token
 from webapp import clock
@@ -66,6 +67,19 @@ def test_every_bundle_is_listed_and_a_damaged_one_says_why(admin: FlaskClient) -
     assert damaged.status_code == 200
     assert "is not what it was" in damaged.text
     assert admin.get("/admin/models/none/1").status_code == 404
+
+
+def test_first_looks_are_listed_without_a_promotion(admin: FlaskClient, config: Config) -> None:
+    page = admin.get("/admin/models").text
+    assert re.findall(r'data-first-look="([^"]+)"', page) == ["ham10000-first-look@1"]
+    assert "in use" in page
+    shutil.copytree(PRETRAINED_FOLDER / "ham10000-first-look", config.models / "ham10000-first-look" / "2")
+    damaged = config.models / "ham10000-first-look" / "2" / FIRST_LOOK
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    page = admin.get("/admin/models").text
+    assert re.findall(r'data-first-look="([^"]+)"', page) == ["ham10000-first-look@2", "ham10000-first-look@1"]
+    assert "first-look.safetensors is not what it was" in page
+    assert "/admin/models/ham10000-first-look" not in page
 
 
 def test_a_model_shows_card_curves_figures_and_confusion(admin: FlaskClient) -> None:

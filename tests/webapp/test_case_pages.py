@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -11,7 +12,7 @@ from pypdf import PdfReader
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from ml.bundle import Bundle
+from ml.bundle import Bundle, load_bundle
 from tests.webapp.forms import form_token
 from webapp.admin.pdf_pages import Pages
 from webapp.config import Config
@@ -21,7 +22,6 @@ from webapp.models.review import ReviewStatus
 from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import User
-from webapp.reviews import second_answers
 from webapp.reviews.writing import Draft, add_review
 from webapp.screening.lifecycle import erase
 
@@ -45,8 +45,13 @@ def test_another_model_answers_beside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is loaded before it takes its turn, so that nobody's photo waits for that."""
-    load, busy = second_answers.load_bundle, list[bool]()
-    monkeypatch.setattr(second_answers, "load_bundle", lambda path: busy.append(get_models().busy()) or load(path))
+    busy = list[bool]()
+
+    def load(path: Path) -> Bundle:
+        busy.append(get_models().busy())
+        return load_bundle(path)
+
+    monkeypatch.setattr("webapp.reviews.second_answers.load_bundle", load)
     shutil.copytree(tiny_bundle.path, config.models / "tiny" / "2")
     path = f"/admin/screenings/{row.id}"
     own = f"{tiny_bundle.card.name}@{tiny_bundle.card.version}"

@@ -1,6 +1,7 @@
 """`flask evaluate`: its options, from the command line to the files it writes."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from PIL import Image
 
 from ml.bundle import Bundle
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
+from tests.promotion import install
+from webapp.config import Config
 
 
 @pytest.fixture
@@ -83,6 +87,8 @@ def test_a_member_of_an_ensemble_is_evaluated_by_itself(
         (("--malignant-threshold", "0.1", "--uncertain-threshold", "0.2"), "not above"),
         (("--sensitivity", "1"), "--sensitivity"),
         (("--gate-pictures", "nowhere"), "nowhere"),
+        (("--keep", "--split", "val"), "on the test split"),
+        (("--keep", "--member", "0"), "a whole model"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(
@@ -92,3 +98,21 @@ def test_what_cannot_be_done_is_a_sentence(
     assert result.exit_code != 0
     assert sentence in result.output
     assert "Traceback" not in result.output
+
+
+def test_an_evaluation_is_kept_beside_the_model(
+    evaluate: Callable[..., Result], tiny_bundle: Bundle, admin: FlaskClient, config: Config
+) -> None:
+    install(tiny_bundle, config.models, "mine")
+    page = admin.get("/admin/models/mine/1").text
+    assert "“flask evaluate --keep” makes one" in page
+    assert "data-validated" in page
+    assert "data-evaluated" not in page
+    result = evaluate("--model", "mine@1", "--keep")
+    assert result.exit_code == 0, result.output
+    page = admin.get("/admin/models/mine/1").text
+    assert "data-validated" not in page
+    assert "data-evaluated" in page
+    assert "photos of" in page
+    cell = re.findall(r'href="(/admin/models/mine/1/images[^"]+)"', page)[0].replace("&amp;", "&")
+    assert admin.get(cell).status_code == 200

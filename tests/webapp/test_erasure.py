@@ -2,6 +2,7 @@
 of the instance are searched for them, the database's free pages and its write-ahead log included."""
 
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,16 +222,16 @@ def test_taking_consent_back_removes_the_copies_of_runs(
 def test_copies_that_could_not_be_removed_are_tried_again(
     app: Flask, config: Config, planted: Planted, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove = copies.shutil.rmtree
+    remove = shutil.rmtree
 
     def refuse(path: Path, *args: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(copies.shutil, "rmtree", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
     by_the_person(app, planted, post)
     assert any("reviewed" in place for place in found(config, planted.marks))
     assert (config.runs / "3" / copies.TAKEN).exists()
-    monkeypatch.setattr(copies.shutil, "rmtree", remove)
+    monkeypatch.setattr(shutil, "rmtree", remove)
     assert "1 deletions finished" in app.test_cli_runner().invoke(args=["photos", "sweep"]).output
     assert not list(found(config, planted.marks))
 

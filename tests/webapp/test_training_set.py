@@ -20,11 +20,11 @@ from ml.data.manifest import Dataset, load_dataset
 from ml.data.reviewed import with_reviewed
 from ml.data.sources import read_source
 from ml.errors import DatasetError
+from ml.files import write_bytes
 from ml.labels import load_taxonomy
 from tests.webapp.api import send as send_to_api
 from tests.webapp.forms import form_token
 from webapp import clock
-from webapp.cli import reviewed as reviewed_command
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.models.review import ReviewStatus
@@ -197,7 +197,7 @@ def test_an_export_that_is_cut_short_is_in_the_log(
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(reviewed_command, "write_bytes", full)
+    monkeypatch.setattr("webapp.cli.reviewed.write_bytes", full)
     result = app.test_cli_runner().invoke(args=["data", "export-reviewed", str(tmp_path / "export")])
     assert "No space left" in result.output
     with app.app_context():
@@ -290,14 +290,13 @@ def test_the_folder_of_an_export_loses_it_too(
 ) -> None:
     first = taken("mel", 101)
     say(first, ben, "mel")
-    write = reviewed_command.write_bytes
 
     def slow(path: Path, content: bytes) -> None:
-        write(path, content)
+        write_bytes(path, content)
         with db.engine.begin() as another:
             another.execute(update(ScreeningRow).values(deleted_at=clock.now()))
 
-    monkeypatch.setattr(reviewed_command, "write_bytes", slow)
+    monkeypatch.setattr("webapp.cli.reviewed.write_bytes", slow)
     result = app.test_cli_runner().invoke(args=["data", "export-reviewed", str(tmp_path / "export")])
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / "export").rglob("*.jpg"))

@@ -107,6 +107,15 @@ def rows_of(model: Model | None) -> dict[str, Figure]:
     return rows
 
 
+def validated(model: Model | None) -> dict[str, Figure]:
+    """The figures of the split that a model was chosen on, from its card; they have no intervals."""
+    found = model.card.validation if model else {}
+    given = {**found, "ece": found.get("expected_calibration_error")}
+    given |= {code: found.get(code.removeprefix("status_")) for code in figure_names() if code.startswith("status_")}
+    names = figure_names()
+    return {code: Figure(names[code], float(given[code]), None, None) for code in names if given.get(code) is not None}
+
+
 def curves(path: Path) -> list[Chart]:
     """The learning curves of a bundle's training run; none where its history was not kept or cannot be read."""
     try:

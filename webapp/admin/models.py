@@ -16,6 +16,7 @@ from webapp.admin.model_figures import (
     figure_names,
     reviewed_matrix,
     rows_of,
+    validated,
 )
 from webapp.config import Config
 from webapp.extensions import db
@@ -26,7 +27,7 @@ from webapp.models.promotion import Action, Promotion, PromotionCheck
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.models.user import Role
 from webapp.promotion import reasons
-from webapp.promotion.catalogue import Entry, entries, find_entry
+from webapp.promotion.catalogue import Entry, entries, find_entry, first_looks
 from webapp.promotion.decisions import Refused, decide, kept_check, make_pair, rollback, set_shadow
 from webapp.training.queue import enqueue
 
@@ -138,6 +139,7 @@ def _list(*, too_few: bool = False) -> str:
     return render_template(
         "admin/models.html",
         entries=found,
+        first_looks=first_looks(_config()),
         measured={entry.reference: read_model(entry.path) for entry in found if entry.bundle},
         problems=get_models().problems(),
         words=model_words,
@@ -166,6 +168,7 @@ def _show(entry: Entry, error: str = "") -> str:
         words=model_words,
         reasons=reasons,
         figures=rows_of(found),
+        validated=validated(found),
         curves=curves(entry.path),
         evaluated=evaluated_matrix(found),
         reviewed=reviewed_matrix(entry, found.taxonomy) if found else None,

@@ -8,6 +8,7 @@ import click
 from flask.cli import with_appcontext
 
 from ml.errors import MLError
+from ml.files import write_bytes
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
 from webapp.cli.first_looks import evaluate_preliminary
 from webapp.cli.folds import ALL, checked_fold, fold_bundles, fold_lines
@@ -16,6 +17,7 @@ from webapp.cli.headlines import HEADLINES
 if TYPE_CHECKING:
     from ml.bundle import Card
 
+KEPT_IN, KEPT = "evaluation", ("predictions.csv", "metrics.json")
 # What thresholds are asked for where the card of the model does not say.
 SENSITIVITY, MISSED = 0.90, 0.02
 
@@ -71,6 +73,11 @@ SENSITIVITY, MISSED = 0.90, 0.02
     help="Measure the first look for the data's label set instead; of the other options only --split, --out, "
     "--resamples and --seed count.",
 )
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep figures and answers beside the model too, where its pages show them. Of the whole test split only.",
+)
 @click.option("--resamples", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @with_appcontext
@@ -89,6 +96,7 @@ def evaluate_command(
     gate_pictures: tuple[Path, ...],
     explain: int,
     first_look: bool,
+    keep: bool,
     resamples: int,
     seed: int,
 ) -> None:
@@ -97,6 +105,8 @@ def evaluate_command(
     Writes metrics.json, report.html, predictions.csv and the pictures of the report to --out; with --fold all, to a
     folder for each fold there, and mean and deviation of each figure to folds.json.
     """
+    if keep and (split != "test" or fold == ALL or member is not None or first_look):
+        raise click.UsageError("--keep is for a whole model on the test split.")
     if first_look:
         evaluate_preliminary(data, fold, split, out, resamples, seed)
         return
@@ -116,6 +126,8 @@ def evaluate_command(
             click.echo(f"Figures: {out / FOLDS_FILE}")
             return
         figures = evaluate(bundles[0], data, split, out, request, fold=int(fold) if fold else None, **how)
+        if keep:
+            keep_evaluation(bundles[0].path, out)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     for line in summary(figures):
@@ -123,6 +135,16 @@ def evaluate_command(
     if figures["overlap_with_training"]["verdict"] != "none":
         click.secho(f"Warning: {figures['overlap_with_training']['message']}", fg="yellow", err=True)
     click.echo(f"Report: {out / 'report.html'}")
+
+
+def keep_evaluation(bundle: Path, out: Path) -> None:
+    """Copy an evaluation to the folder `evaluation` of its bundle. Raises ClickException where it cannot be written."""
+    try:
+        (bundle / KEPT_IN).mkdir(exist_ok=True)
+        for name in KEPT:
+            write_bytes(bundle / KEPT_IN / name, (out / name).read_bytes())
+    except OSError as error:
+        raise click.ClickException(f"Cannot write to {bundle / KEPT_IN}: {error.strerror}.") from error
 
 
 def _asked(card: "Card", sensitivity: float | None, missed: float | None) -> tuple[float | None, float | None]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ml.bundle import FIRST_LOOK, Bundle, find_bundle, load_bundle, shipped_bundles
+from ml.bundle import FIRST_LOOK, PRETRAINED_FOLDER, Bundle, find_bundle, load_bundle, shipped_bundles
 from ml.errors import BundleError
+from ml.preliminary import FirstLookCard, find_first_look, first_look_folders, load_first_look
 from webapp.config import Config
 from webapp.inference import get_models
 
@@ -35,6 +36,32 @@ class Entry:
         return bool(
             self.bundle and not self.bundle.card.stage and self.role != "answers" and self.origin != "elsewhere"
         )
+
+
+@dataclass(frozen=True)
+class FirstLookEntry:
+    """A first look (see ml.preliminary): no network, and nothing is promoted of it. The newest of a label set stands
+    beside the answers: it is `used`. `card` is None where it cannot be used, and `problem` says why."""
+
+    reference: str
+    origin: str
+    card: FirstLookCard | None
+    problem: str = ""
+    used: bool = False
+
+
+def first_looks(config: Config) -> list[FirstLookEntry]:
+    """All first looks, trained ones first, the newest at the top."""
+    found = []
+    for path in first_look_folders(config.models):
+        card, problem = _verified_first_look(path, _stamp(path))
+        shipped = path.parent == PRETRAINED_FOLDER
+        reference = (
+            f"{card.name}@{card.version}" if card else path.name if shipped else f"{path.parent.name}@{path.name}"
+        )
+        used = card is not None and find_first_look(card.label_set, config.models) == path
+        found.append(FirstLookEntry(reference, "shipped" if shipped else "trained", card, problem, used))
+    return found
 
 
 def entries(config: Config) -> list[Entry]:
@@ -79,6 +106,14 @@ def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
     except OSError:
         return ()
     return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in files))
+
+
+@lru_cache(maxsize=64)
+def _verified_first_look(path: Path, stamp: tuple[tuple[str, int, int], ...]) -> tuple[FirstLookCard | None, str]:
+    try:
+        return load_first_look(path).card, ""
+    except BundleError as error:
+        return None, str(error)
 
 
 @lru_cache(maxsize=256)

@@ -130,13 +130,13 @@ def training_set(wanted: Wanted, take_back: Callable[[str], None] = lambda name:
             kept += 1
         tally.cases += bool(kept)
     for label_set, rows in tables.items():
-        allowed = may_be_trained_with({row["screening"] for row in rows})
-        tally.cases -= len({row["screening"] for row in rows} - allowed)
-        for row in (row for row in rows if row["screening"] not in allowed):
-            take_back(f"{label_set}/{row['file']}")
-            tally.images[label_set, row["label"]] -= 1
+        allowed = may_be_trained_with({facts["screening"] for facts in rows})
+        tally.cases -= len({facts["screening"] for facts in rows} - allowed)
+        for facts in (facts for facts in rows if facts["screening"] not in allowed):
+            take_back(f"{label_set}/{facts['file']}")
+            tally.images[label_set, facts["label"]] -= 1
             tally.left_out[TAKEN_BACK] += 1
-        rows[:] = [row for row in rows if row["screening"] in allowed]
+        rows[:] = [facts for facts in rows if facts["screening"] in allowed]
     for label_set, rows in tables.items():
         yield f"{label_set}/{MANIFEST}", _table(rows)
     yield CARD, json.dumps(tally.card(), indent=2, ensure_ascii=False).encode() + b"\n"
