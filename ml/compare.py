@@ -94,6 +94,16 @@ def published() -> list[dict[str, Any]]:
     return results
 
 
+def with_earlier(content: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """A comparison with the rows of an earlier one that it has no model of that name for, each with its own machine.
+
+    For models whose files are gone: what was measured of them stays what it was.
+    """
+    names = {row["name"] for row in content["models"]}
+    kept = [{"machine": earlier["machine"], **row} for row in earlier["models"] if row["name"] not in names]
+    return {**content, "models": [*content["models"], *kept]}
+
+
 def write_comparison(content: dict[str, Any], out: Path) -> None:
     """Write `comparison.json`, `.csv`, `.html`, `.md` and `.svg` to `out`. Raises BundleError where it cannot."""
     files = {

@@ -88,13 +88,23 @@ def cost_table(content: Content) -> Table:
 
 def notes(content: Content) -> list[str]:
     """How everything was measured, in sentences."""
-    machine = content["machine"]
-    where = (
-        f"Latency: {machine['processor']}, {machine['cores']} cores, {machine['threads']} used; {machine['system']}, "
-        f"Python {machine['python']}, torch {machine['torch']}, ONNX Runtime {machine['onnxruntime']}. Cells are "
-        "median / 95th percentile, in brackets processor time."
+    where = f"Latency: {_machine(content['machine'])}. Cells are median / 95th percentile, in brackets processor time."
+    elsewhere: dict[str, list[str]] = {}
+    for row in content["models"]:
+        if "machine" in row and row["machine"] != content["machine"]:
+            elsewhere.setdefault(_machine(row["machine"]), []).append(row["name"])
+    apart = [
+        f"Measured earlier, on {machine}: {', '.join(names)}. Their latencies stand for themselves."
+        for machine, names in elsewhere.items()
+    ]
+    return [*content["protocol"].values(), where, *apart]
+
+
+def _machine(machine: Content) -> str:
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} used; {machine['system']}, "
+        f"Python {machine['python']}, torch {machine['torch']}, ONNX Runtime {machine['onnxruntime']}"
     )
-    return [*content["protocol"].values(), where]
 
 
 def as_markdown(content: Content) -> str:

@@ -16,10 +16,10 @@ import pytest
 
 from ml.architectures import build_model
 from ml.bundle import DEFAULT_MODELS, Bundle, load_bundle
-from ml.compare import compare, find_group, published, write_comparison
+from ml.compare import compare, find_group, published, with_earlier, write_comparison
 from ml.compare_costs import count_macs, measure_costs, timed
 from ml.compare_figures import FIGURES, evaluate_missing, evaluation_of, figures_of
-from ml.compare_tables import cost_table, quality_table, shown
+from ml.compare_tables import as_markdown, cost_table, quality_table, shown
 from ml.data.drawn import write_drawn_dataset
 from ml.data.prepare import prepare
 from ml.errors import BundleError, DatasetError
@@ -239,3 +239,14 @@ def test_an_undefined_figure_stays_undefined() -> None:
     found: Sequence[dict[str, float | None]] = list(figures_of(figures, None).values())
     assert [entry["value"] for entry in found] == [0.5, 0.5, None, 0.5, None, None]
     assert not any(isinstance(entry["value"], float) and math.isnan(entry["value"]) for entry in found)
+
+
+def test_rows_of_an_earlier_comparison_stay_with_the_machine_they_were_measured_on(content: dict[str, Any]) -> None:
+    machine = {**content["machine"], "processor": "Abacus"}
+    earlier = {"machine": machine, "models": [{**content["models"][0], "name": "gone"}, content["models"][0]]}
+    both = with_earlier(content, earlier)
+    assert [row["name"] for row in both["models"]] == [*(row["name"] for row in content["models"]), "gone"]
+    assert "Measured earlier, on Abacus" in as_markdown(both)
+    assert "Measured earlier" not in as_markdown(content)
+    again = with_earlier(content, both)
+    assert again["models"][-1]["machine"] == machine

@@ -20,6 +20,14 @@ def test_compare_prints_a_table_and_writes_files(app: Flask, tiny_bundle: Bundle
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert content["machine"]["threads"] == 1
     assert content["models"][0]["onnx"] is None
+    renamed = {**content, "models": [{**content["models"][0], "name": "gone"}]}
+    (tmp_path / "before.json").write_text(json.dumps(renamed))
+    both = app.test_cli_runner().invoke(args=[*arguments, "--earlier", str(tmp_path / "before.json")])
+    assert both.exit_code == 0, both.output
+    assert "| gone |" in both.stdout
+    (tmp_path / "before.json").write_text("[]")
+    wrong = app.test_cli_runner().invoke(args=[*arguments, "--earlier", str(tmp_path / "before.json")])
+    assert "before.json is no comparison.json that this command wrote." in wrong.stderr
 
 
 def test_export_writes_a_folder(app: Flask, tiny_bundle: Bundle, tmp_path: Path) -> None:

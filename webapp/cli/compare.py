@@ -1,6 +1,8 @@
 """`flask compare`: models beside each other, and beside what others published."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import current_app
@@ -21,9 +23,20 @@ from ml.errors import MLError
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads to time with.")
 @click.option("--runs", type=click.IntRange(1), default=20, show_default=True, help="Answers to time.")
 @click.option("--onnx/--no-onnx", default=False, show_default=True, help="Also export each model, and time that.")
+@click.option(
+    "--earlier",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A comparison.json whose rows are kept for models that are not named now.",
+)
 @with_appcontext
 def compare_command(
-    models: tuple[str, ...], data: tuple[Path, ...], out: Path | None, threads: int, runs: int, onnx: bool
+    models: tuple[str, ...],
+    data: tuple[Path, ...],
+    out: Path | None,
+    threads: int,
+    runs: int,
+    onnx: bool,
+    earlier: Path | None,
 ) -> None:
     """Quality, size and speed of models in one table, with the published figures below.
 
@@ -31,12 +44,15 @@ def compare_command(
     deviation over its folds. Figures are read from the evaluation beside each bundle. Prints Markdown; with --out also
     writes comparison.json, .csv, .html, .md and .svg.
     """
-    from ml.compare import STEM, compare, find_group, write_comparison
+    from ml.compare import STEM, compare, find_group, with_earlier, write_comparison
     from ml.compare_tables import as_markdown
 
+    before = _read(earlier) if earlier is not None else {}
     try:
         groups = [find_group(name, current_app.config["LENS"].models) for name in models]
         content = compare(groups, data, threads=threads, onnx=onnx, runs=runs)
+        if before:
+            content = with_earlier(content, before)
         if out is not None:
             write_comparison(content, out)
     except MLError as error:
@@ -49,3 +65,14 @@ def compare_command(
     click.echo(as_markdown(content), nl=False)
     if out is not None:
         click.echo(f"Written: {out / STEM}.json, .csv, .html, .md, .svg", err=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """An earlier comparison. Raises ClickException where the file is none."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if {"machine", "models"} <= set(content) and all("name" in row for row in content["models"]):
+            return content
+    except (OSError, ValueError, TypeError):
+        pass
+    raise click.ClickException(f"{path.name} is no comparison.json that this command wrote.")
