@@ -189,6 +189,14 @@ def load_bundle(path: Path) -> Bundle:
     return bundle
 
 
+def naming(bundle: Bundle) -> Bundle:
+    """The bundle, for whatever answers people. Raises BundleError for one that grades a disease and names none: by its
+    classes, any photo would be benign."""
+    if bundle.card.stage:
+        raise BundleError(f"The model '{bundle.card.name}' only grades; SEVERITY=on has it do so.")
+    return bundle
+
+
 def verify(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> None:
     """Compare the files of a model's folder with its SHA256SUMS; `optional` ones where they are there or listed.
 

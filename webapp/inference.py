@@ -147,7 +147,7 @@ class Models:
             return None
 
     def _read(self, path: Path, digest: str | None) -> Loaded:
-        from ml.bundle import CHECKSUMS, load_bundle
+        from ml.bundle import CHECKSUMS, load_bundle, naming
         from ml.files import sha256_file
         from ml.screen import Screener
 
@@ -156,8 +156,7 @@ class Models:
         found = sha256_file(path / CHECKSUMS)
         if digest not in (None, found):
             raise BundleError(f"The model '{bundle.card.name}' was replaced by another of the same name and version.")
-        if bundle.card.stage:
-            raise BundleError(f"The model '{bundle.card.name}' only grades; SEVERITY=on has it do so.")
+        naming(bundle)
         try:
             screener = Screener(
                 bundle,

@@ -130,8 +130,20 @@ def test_it_is_off_by_default_and_a_missing_model_is_no_error(
 def test_a_severity_model_does_not_answer_by_itself(
     config: Config, make_app: Callable[[Config], Flask], severity_bundle: Bundle
 ) -> None:
-    client = make_app(replace(config, model=str(severity_bundle.path))).test_client()
-    assert client.get("/readyz").status_code == 503
+    app = make_app(replace(config, model=str(severity_bundle.path)))
+    assert app.test_client().get("/readyz").status_code == 503
+    photo, path = str(config.instance / "photo.png"), str(severity_bundle.path)
+    Image.fromarray(draw_lesion("mel", np.random.default_rng(0))).save(photo)
+    for command in (
+        ["predict", photo, "--model", path],
+        ["export", path, "--out", str(config.instance / "out")],
+        ["compare", path],
+        ["conditions", "--data", "nowhere", "--model", path],
+    ):
+        result = app.test_cli_runner().invoke(args=command)
+        assert result.exit_code == 1, result.output
+        assert "only grades" in result.stderr
+        assert "benign" not in result.output
 
 
 def test_from_the_proxy_to_an_evaluation_on_the_command_line(

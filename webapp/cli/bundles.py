@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 MODEL_HELP = "NAME, NAME@VERSION or the path of a bundle; the default model when left out."
 
 
-def chosen_bundle(reference: str | None, label_set: str | None = None) -> "Bundle":
+def chosen_bundle(reference: str | None, label_set: str | None = None, *, grading: bool = False) -> "Bundle":
     """The bundle that `--model` names, else the one that answers for a label set, else the default one, verified.
 
-    Raises BundleError where there is none, it is damaged, or it answers with another label set than the one named.
+    Raises BundleError where there is none, it is damaged, it answers with another label set than the one named, or,
+    without `grading`, it is a severity model, which names no disease.
     """
-    from ml.bundle import find_bundle, load_bundle
+    from ml.bundle import find_bundle, load_bundle, naming
 
     config: Config = current_app.config["LENS"]
     if reference is None:
@@ -31,7 +32,7 @@ def chosen_bundle(reference: str | None, label_set: str | None = None) -> "Bundl
     bundle = load_bundle(find_bundle(reference, config.models))
     if label_set not in (None, bundle.card.label_set):
         raise BundleError(f"The model {bundle.card.name} answers for '{bundle.card.label_set}', not for '{label_set}'.")
-    return bundle
+    return bundle if grading else naming(bundle)
 
 
 def chosen_label_set(reference: str | None, label_set: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """`flask compare`: models beside each other, and beside what others published."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,15 @@ def compare_command(
     deviation over its folds. Figures are read from the evaluation beside each bundle. Prints Markdown; with --out also
     writes comparison.json, .csv, .html, .md and .svg.
     """
+    from ml.bundle import naming
     from ml.compare import STEM, compare, find_group, with_earlier, write_comparison
     from ml.compare_tables import as_markdown
 
     before = _read(earlier) if earlier is not None else {}
     try:
         groups = [find_group(name, current_app.config["LENS"].models) for name in models]
+        for bundle in chain.from_iterable(groups):
+            naming(bundle)
         content = compare(groups, data, threads=threads, onnx=onnx, runs=runs)
         if before:
             content = with_earlier(content, before)

@@ -116,7 +116,7 @@ def evaluate_command(
     thresholds = _given(malignant_threshold, uncertain_threshold)
     how: dict[str, Any] = {"batch_size": batch_size, "resamples": resamples, "seed": seed}
     try:
-        bundles = fold_bundles(model, data) if fold == ALL else [chosen_bundle(model)]
+        bundles = fold_bundles(model, data) if fold == ALL else [chosen_bundle(model, grading=True)]
         if member is not None:
             bundles = [bundle.member(member) for bundle in bundles]
         request = Request(*_asked(bundles[0].card, sensitivity, missed), thresholds, gate_pictures, explain)
