@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from ml.card import Card
 from ml.errors import BundleError
 from ml.files import sha256_file, write_bytes, write_json
-from ml.transforms.serving import VIEWS
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 DEFAULT_MODEL = PRETRAINED_FOLDER / "ham10000-ensemble"
@@ -38,85 +38,6 @@ CHECKSUMS = "SHA256SUMS"
 FIRST_LOOK = "first-look.safetensors"
 """In place of weights in a folder that holds no network but a first look (see ml.preliminary)."""
 CONTENT = (WEIGHTS, CARD, GATE)
-
-
-@dataclass(frozen=True)
-class Card:
-    """The whole contract of a model. Written by training, never edited.
-
-    `calibration` has `temperature` (float) and `bias` (one per class); `thresholds` has `malignant` and `uncertain`
-    on malignant risk (None where the label set has no malignant class); `prior_power` and `class_priors` decide the
-    named class (see ml.calibration); `gate` says which photos the model accepts and how the gate was fitted; `data` is
-    the fingerprint of the prepared data set; `lineage` tells the same of the bundles that training started from.
-
-    `members` makes it an ensemble: the complete card of each of its networks, in order. Architecture, size, mean and
-    deviation are then those of the first, and calibration, thresholds and prior those of the whole; gate and features
-    are those of the one that `network` in `gate` counts, the first where it says nothing.
-
-    `stage` is empty for a model that names diseases. A severity model has `name` ("severity"), `disease` and `source`
-    there: whether its grades are the proxy's or a clinician's (see ml.severity_score).
-    """
-
-    name: str
-    version: str
-    label_set: str
-    classes: tuple[str, ...]
-    architecture: str
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    calibration: dict[str, Any]
-    thresholds: dict[str, float] | None
-    class_priors: tuple[float, ...]
-    prior_power: float
-    test_time_views: str
-    preprocessing: dict[str, Any] = field(default_factory=dict)
-    gate: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    validation: dict[str, Any] = field(default_factory=dict)
-    lineage: tuple[dict[str, Any], ...] = ()
-    members: tuple[dict[str, Any], ...] = ()
-    stage: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""
-    intended_use: str = ""
-    limits: tuple[str, ...] = ()
-
-    @property
-    def gate_network(self) -> int:
-        """Which network's features gate and similar cases go by, counted from 0."""
-        return int(self.gate.get("network", 0))
-
-    @property
-    def asked(self) -> dict[str, float]:
-        """What the thresholds were fixed for, `sensitivity` and `missed` as in ml.calibration; empty if not known."""
-        found: dict[str, float] = self.training.get("config", self.training).get("operating_points", {})
-        return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Card":
-        """Raises BundleError where a field is missing or of the wrong shape."""
-        known = {f.name for f in fields(cls)}
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-        try:
-            card = cls(**given)
-            consistent = (
-                len(card.classes) == len(card.class_priors) == len(card.calibration["bias"])
-                and len(card.classes) >= 2
-                and card.image_size > 0
-                and card.calibration["temperature"] > 0
-                and card.test_time_views in VIEWS
-                and card.gate_network in range(max(1, len(card.members)))
-            )
-        except (TypeError, KeyError) as error:
-            raise BundleError("The model's card.json is incomplete. Fetch or train the model again.") from error
-        if not consistent or any(cls.from_dict(member).classes != card.classes for member in card.members):
-            raise BundleError("The model's card.json contradicts itself. Fetch or train the model again.")
-        return card
 
 
 @dataclass(frozen=True)

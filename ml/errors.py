@@ -38,6 +38,10 @@ class BundleError(MLError):
     """A model bundle is missing, damaged or not what its card says."""
 
 
+class AnswerError(MLError):
+    """A network gave what is no finite number, so that there is no answer. It can be asked again."""
+
+
 class DatasetError(MLError):
     """A collection of images, a manifest or a label set cannot be used."""
 

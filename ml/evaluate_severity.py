@@ -4,7 +4,7 @@ from typing import Any
 
 from ml import metrics
 from ml.bootstrap import bootstrap
-from ml.bundle import Card
+from ml.card import Card
 from ml.metrics import Floats
 from ml.predictions import Predictions
 from ml.severity_grades import PROXY, PROXY_NOTE, STAGE

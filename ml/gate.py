@@ -1,6 +1,7 @@
 """Is this a usable photo of a lesion? Checks of the pixels, then of how the network's features see the picture."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,8 +80,12 @@ class GateModel:
     def decide(self, scores: Mapping[str, float]) -> Gate:
         """The verdict from what was measured: `quality_scores`, and those of `scores`.
 
-        Pictures that are clearly something else are named so first: a dark cat is a cat.
+        Pictures that are clearly something else are named so first: a dark cat is a cat. What could not be measured is
+        refused.
         """
+        measured = {name: value for name, value in scores.items() if math.isfinite(value)}
+        if len(measured) < len(scores):
+            return Gate.refused(NOT_SKIN, "not_skin", rounded(measured))
         hopeless = refused_at_sight(scores)
         if hopeless is not None:
             return hopeless
@@ -90,11 +95,11 @@ class GateModel:
         other = NOT_SKIN if scores[NOT_SKIN] >= scores[other_skin] else other_skin
         if poor is not None and scores[other] < CLEARLY:
             return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
-        if scores[USABLE] < self.limits[USABLE]:
+        if not scores[USABLE] >= self.limits[USABLE]:
             return Gate.refused(other, other, scores)
         if poor is not None:
             return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)
-        if scores["novelty"] > self.limits["novelty"]:
+        if not scores["novelty"] <= self.limits["novelty"]:
             return Gate.refused(NOT_SKIN, "not_skin", scores)
         return Gate(USABLE, tip=hint(scores), scores=scores)
 

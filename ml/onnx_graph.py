@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ml.architectures import build_model
-from ml.bundle import Bundle, Card
+from ml.bundle import Bundle
+from ml.card import Card
 from ml.runtime import load_state
 
 _SMALLEST = math.log(1e-12)

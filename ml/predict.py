@@ -12,7 +12,7 @@ from PIL import Image
 from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
 from ml.compiled import open_runtime
-from ml.errors import BundleError
+from ml.errors import AnswerError
 from ml.explain import class_activation, head_gradient
 from ml.labels import Taxonomy, load_taxonomy
 from ml.preprocess import Preprocessing, prepared
@@ -105,10 +105,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, device: str = "cpu"):
         self.card = bundle.card
         self.taxonomy: Taxonomy = load_taxonomy(bundle.card.label_set)
-        if self.taxonomy.codes != bundle.card.classes:
-            raise BundleError(
-                f"The model '{bundle.card.name}' was trained for other classes than its label set has; train it again."
-            )
+        bundle.card.check_meaning(self.taxonomy)
         self._members = [_Member(network, device) for network in bundle.networks()]
         self._compiled = all(member.runtime.compiled for member in self._members)
         self._priors = np.asarray(bundle.card.class_priors)
@@ -122,7 +119,10 @@ class Classifier:
     def predict(
         self, images: Sequence[NDArray[np.uint8]], batch_size: int = 16, *, heatmaps: bool = False
     ) -> Prediction:
-        """RGB images [H, W, 3] of any sizes -> Prediction, in the same order."""
+        """RGB images [H, W, 3] of any sizes -> Prediction, in the same order.
+
+        Raises AnswerError where logits or features are not finite: neither a gate nor a limit on risk says no to NaN.
+        """
         parts = [self._part(images[i : i + batch_size], heatmaps) for i in range(0, len(images), batch_size)]
         return Prediction(
             np.concatenate([part.logits for part in parts]),
@@ -139,13 +139,15 @@ class Classifier:
         if len(self._members) > 1:
             pairs = zip(self._members, logits, strict=True)
             mean = combined([member.calibration.probabilities(own.astype(np.float64)) for member, own in pairs])
+        features = answers[self.card.gate_network][0].features
+        if not all(np.isfinite(values).all() for values in (*logits, features)):
+            raise AnswerError(f"The model '{self.card.name}' gave no finite numbers for a photo; nothing was answered.")
         probabilities = self._calibration.probabilities(mean.astype(np.float64))
         predicted = named_class(probabilities, self._priors, self.card.prior_power)
         maps = None
         if heatmaps:
             looked = zip(self._members, answers, strict=True)
             maps = np.mean([member.heatmaps(given, predicted) for member, given in looked], axis=0)
-        features = answers[self.card.gate_network][0].features
         return Prediction(mean, probabilities, predicted, features, maps)
 
     def _ask(self, images: Sequence[NDArray[np.uint8]], maps: bool) -> list[list[Answers]]:

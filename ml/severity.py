@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundle import load_bundle
-from ml.errors import BundleError, DatasetError
+from ml.errors import AnswerError, BundleError, DatasetError
 from ml.labels import Status, Taxonomy
 from ml.predict import Classifier
 from ml.screening import USABLE, Screening
@@ -51,7 +51,11 @@ class SeverityStage:
             return None
         card = classifier.card
         source = str(card.stage["source"])
-        mean = classifier.predict(photos).probabilities.mean(axis=0)
+        try:
+            mean = classifier.predict(photos).probabilities.mean(axis=0)
+        except AnswerError as error:
+            log.warning("no severity of '%s': %s", disease, error)
+            return None
         return {
             "grade": card.classes[int(mean.argmax())],
             "probabilities": {code: round(float(p), 6) for code, p in zip(card.classes, mean, strict=True)},

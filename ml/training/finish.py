@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ml.architectures import find_architecture
-from ml.bundle import GRAPH, HISTORY, LEARNT, Bundle, Card, is_bundle, load_bundle, save_bundle
+from ml.bundle import GRAPH, HISTORY, LEARNT, Bundle, is_bundle, load_bundle, save_bundle
+from ml.card import Card
 from ml.compiled import compile_network
 from ml.data.cache import decoded
 from ml.data.manifest import Dataset
@@ -60,6 +61,7 @@ def finish(
         class_priors=tuple(float(p) for p in priors),
         prior_power=chosen.prior_power,
         test_time_views=config.test_time_views,
+        malignant=tuple(taxonomy.codes[index] for index in taxonomy.malignant),
         preprocessing=config.preprocessing.for_card(PREPROCESSING),
         training={"config": _public(config), "progress": vars(progress)},
         data=data,

@@ -1,7 +1,9 @@
 """Bundles: verified at every load, refused when anything is wrong, found by name."""
 
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,17 @@ def test_weights_of_another_network_are_refused(copied: Path) -> None:
     [
         ({"classes": ["mel", "nv"]}, "contradicts itself"),
         ({"calibration": {"temperature": 0, "bias": [0] * 7}}, "contradicts"),
+        ({"calibration": {"temperature": 1, "bias": [math.nan] * 7}}, "not a finite one"),
+        ({"calibration": {"temperature": math.inf, "bias": [0] * 7}}, "not a finite one"),
+        ({"prior_power": math.nan}, "not a finite one"),
+        ({"thresholds": {"malignant": 0.1, "uncertain": 0.2}}, "0 <= uncertain <= malignant <= 1"),
+        ({"thresholds": {"malignant": 1.1, "uncertain": 0.2}}, "0 <= uncertain <= malignant <= 1"),
+        ({"thresholds": {"malignant": 0.1, "uncertain": -0.2}}, "0 <= uncertain <= malignant <= 1"),
+        ({"thresholds": {"malignant": 0.1, "uncertain": math.nan}}, "0 <= uncertain <= malignant <= 1"),
+        ({"thresholds": {"malignant": 0.1}}, "incomplete"),
+        ({"gate": {"limits": {"usable": 0.5}}}, "lacks limits"),
+        ({"gate": {"limits": {"usable": math.nan, "novelty": 9.0}}}, "not a finite one"),
+        ({"malignant": ["lentigo"]}, "contradicts"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(copied: Path, change: dict[str, object], complaint: str) -> None:
@@ -94,6 +107,17 @@ def test_a_card_that_contradicts_itself_is_refused(copied: Path, change: dict[st
     sign_again(copied)
     with pytest.raises(BundleError, match=complaint):
         load_bundle(copied)
+
+
+def test_classes_that_count_as_malignant_are_those_of_the_training(tiny_bundle: Bundle) -> None:
+    assert set(tiny_bundle.card.malignant or ()) == {"akiec", "bcc", "mel"}
+    older = replace(tiny_bundle, card=replace(tiny_bundle.card, malignant=None))
+    assert Screener(older).card.malignant is None
+    edited = replace(tiny_bundle, card=replace(tiny_bundle.card, malignant=("akiec", "bcc", "bkl", "mel")))
+    with pytest.raises(BundleError, match=r"other classes malignant \(akiec, bcc, mel\) than when"):
+        Screener(edited)
+    with pytest.raises(BundleError, match="has no thresholds"):
+        Screener(replace(tiny_bundle, card=replace(tiny_bundle.card, thresholds=None)))
 
 
 def test_a_bundle_is_never_written_over(tiny_bundle: Bundle) -> None:

@@ -1,5 +1,6 @@
 """The gate: what it measures of pixels, and how it tells other pictures from those it was fitted on."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -98,6 +99,18 @@ def test_verdicts(fitted: GateModel, scores: dict[str, float], shown: Seen, verd
     assert (gate.verdict, gate.reason) == (verdict, reason)
     assert gate.tip == (TIPS[reason] if reason else None)
     assert set(GOOD) | {"novelty", *KINDS} == set(gate.scores)
+
+
+@pytest.mark.parametrize("name", ["novelty", "usable", "sharpness", "hair"])
+def test_what_could_not_be_measured_is_refused(fitted: GateModel, name: str) -> None:
+    scores = {**GOOD, **fitted.scores(seen())}
+    assert fitted.decide(scores).verdict == "usable"
+    for value in (math.nan, math.inf, -math.inf):
+        gate = fitted.decide(scores | {name: value})
+        assert gate.verdict == "not_skin"
+        assert name not in gate.scores
+    blind = GateModel(fitted.arrays, {**fitted.limits, "usable": math.nan})
+    assert blind.decide(scores).verdict != "usable"
 
 
 def test_few_usable_pictures_are_refused(fitted: GateModel) -> None:

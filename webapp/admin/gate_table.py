@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ml.bundle import Card
+    from ml.card import Card
 
 
 @dataclass(frozen=True)

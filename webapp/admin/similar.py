@@ -14,7 +14,7 @@ from webapp.extensions import db
 from webapp.models.screening import PhotoRow, ScreeningRow, State
 
 if TYPE_CHECKING:
-    from ml.bundle import Card
+    from ml.card import Card
     from ml.labels import Taxonomy
     from ml.similar import CaseIndex, Neighbour
 

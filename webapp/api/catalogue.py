@@ -5,7 +5,7 @@ from typing import Any
 from flask import url_for
 from flask.typing import ResponseReturnValue
 
-from ml.bundle import Card
+from ml.card import Card
 from ml.labels import readable_taxonomies
 from webapp.api.blueprint import blueprint
 from webapp.api.problems import Problem

@@ -15,7 +15,7 @@ from webapp.cli.folds import ALL, checked_fold, fold_bundles, fold_lines
 from webapp.cli.headlines import HEADLINES
 
 if TYPE_CHECKING:
-    from ml.bundle import Card
+    from ml.card import Card
 
 KEPT_IN, KEPT = "evaluation", ("predictions.csv", "metrics.json")
 # What thresholds are asked for where the card of the model does not say.

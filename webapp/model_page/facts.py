@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.bundle import CARD, CHECKSUMS, Card, find_bundle, read_card, stated_identity
+from ml.bundle import CARD, CHECKSUMS, find_bundle, read_card, stated_identity
+from ml.card import Card
 from ml.errors import BundleError, DatasetError
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from webapp.config import Config

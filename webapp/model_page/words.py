@@ -6,7 +6,7 @@ from typing import Any
 
 from flask_babel import format_percent
 
-from ml.bundle import Card
+from ml.card import Card
 from ml.labels import Taxonomy
 from webapp.i18n import gettext as _
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, delete, or_, select, update
 
 from ml import decoding
-from ml.errors import BundleError, InvalidImage, MLError
+from ml.errors import AnswerError, BundleError, InvalidImage, MLError
 from ml.images import MIN_SIDE, decode
 from ml.screening import beside
 from webapp import admission, audit, clock, metrics
@@ -217,6 +217,10 @@ def answer(screening_id: int) -> None:
         except BundleError:
             _finish(screening_id, claim, {"claim": None})
             raise
+        except AnswerError:  # nothing is wrong with the photo: it is asked about again
+            log.exception("screening %d: attempt failed", screening_id)
+            _finish(screening_id, claim, {"claim": None})
+            return
         except (FileNotFoundError, MLError):
             log.exception("screening %d: a kept photo is missing or unreadable", screening_id)
             _finish(screening_id, claim, {"state": State.FAILED, "failure": "photo_lost", "finished_at": clock.now()})
