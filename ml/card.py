@@ -79,8 +79,8 @@ class Card:
         if self.malignant is not None and set(self.malignant) != set(malignant):
             now, before = (", ".join(codes) or "none" for codes in (malignant, self.malignant))
             raise BundleError(
-                f"The label set '{taxonomy.name}' calls other classes malignant ({now}) than when the model '{self.name}' "
-                f"was trained ({before}). Put that back, or train the model again."
+                f"The label set '{taxonomy.name}' calls other classes malignant ({now}) than when the model "
+                f"'{self.name}' was trained ({before}). Put that back, or train the model again."
             )
         if malignant and self.thresholds is None:
             raise BundleError(

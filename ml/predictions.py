@@ -81,10 +81,8 @@ class Predictions:
     def told_at(self, thresholds: Mapping[str, float]) -> "Predictions":
         """The same answers with statuses as other thresholds on malignant risk would give them; refusals stay."""
         statuses = (
-            given
-            if given == Status.REFUSED
-            else decide_status(self.taxonomy, int(named), float(risk), thresholds).value
-            for given, named, risk in zip(self.statuses, self.predicted, self.risk, strict=True)
+            given if given == Status.REFUSED else decide_status(self.taxonomy, int(named), row, thresholds).value
+            for given, named, row in zip(self.statuses, self.predicted, self.probabilities, strict=True)
         )
         return replace(self, statuses=tuple(statuses))
 

@@ -172,7 +172,7 @@ class Screener:
             empty,
             predicted=card.classes[index],
             probabilities={code: round(float(p), 6) for code, p in zip(card.classes, probabilities, strict=True)},
-            status=decide_status(taxonomy, index, risk, card.thresholds),
+            status=decide_status(taxonomy, index, probabilities, card.thresholds),
             malignant_risk=None if risk is None else round(risk, 6),
         )
 

@@ -40,6 +40,9 @@ TIPS = {
     "hair": "part_the_hair",
 }
 
+HALF = 0.5
+"""Share of the probability from which the contagious classes together decide, whichever class is named."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -101,22 +104,37 @@ class Screening:
         return cls(**{**values, "status": Status(values["status"]), "gate": Gate(**values["gate"])})
 
 
-def decide_status(taxonomy: Taxonomy, named: int, risk: float | None, thresholds: Mapping[str, float] | None) -> Status:
-    """The status of an answered photo: a decision about `risk` (malignant risk, 0..1), not about the top class.
+def decide_status(
+    taxonomy: Taxonomy, named: int, probabilities: NDArray[np.floating], thresholds: Mapping[str, float] | None
+) -> Status:
+    """The status of an answered photo: a decision about risk, not about the top class.
 
-    `named` is the index of the class that the model names; `thresholds` has `malignant` and `uncertain`. A label set
-    without malignant classes has neither risk nor thresholds: there the status is that of the named class. Where it has
-    both, a low risk is `benign`, or `infectious` where that is what the named class is.
+    `probabilities` [C] are calibrated; `named` is the index of the class that the model names. Malignant risk, their
+    sum over the malignant classes, is held against `thresholds` (`malignant` and `uncertain`); without these, a label
+    set with malignant classes gets no better status than uncertain. Below both, or without malignant classes,
+    `infectious` stands where such a class is named, or where they have half of the probability together. Then a low
+    risk is `benign`; without malignant classes it is the status of the named class, if all classes of that status have
+    half of the probability together, else `uncertain`. Nothing that is not a finite number is ever harmless.
     """
-    if risk is None or thresholds is None:
-        return taxonomy.labels[named].status
-    if risk >= thresholds["malignant"]:
-        return Status.MALIGNANT
-    # A class named malignant is never called benign, however low its probability.
-    if risk >= thresholds["uncertain"] or named in taxonomy.malignant:
-        return Status.UNCERTAIN
-    infectious = taxonomy.labels[named].status is Status.INFECTIOUS
-    return Status.INFECTIOUS if infectious else Status.BENIGN
+    malignant = list(taxonomy.malignant)
+    if malignant:
+        risk = float(probabilities[malignant].sum())
+        if thresholds is not None and risk >= thresholds["malignant"]:
+            return Status.MALIGNANT
+        # A class named malignant is never called benign, however low its probability.
+        if thresholds is None or not risk < thresholds["uncertain"] or named in malignant:
+            return Status.UNCERTAIN
+    own = taxonomy.labels[named].status
+    if own is Status.INFECTIOUS or _share(taxonomy, probabilities, Status.INFECTIOUS) >= HALF:
+        return Status.INFECTIOUS
+    if malignant:
+        return Status.BENIGN
+    return own if _share(taxonomy, probabilities, own) >= HALF else Status.UNCERTAIN
+
+
+def _share(taxonomy: Taxonomy, probabilities: NDArray[np.floating], status: Status) -> float:
+    """The sum of the probabilities [C] over the classes of a status."""
+    return float(sum(p for p, label in zip(probabilities, taxonomy.labels, strict=True) if label.status is status))
 
 
 def beside(screening: Screening, kept: Mapping[str, Any] | None) -> Screening:

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from ml.errors import ImageFault
-from ml.labels import Status
+from ml.labels import Label, Status
 from ml.screening import TIPS
 from webapp.history.filters import STATUSES
 from webapp.screening import advice
@@ -33,6 +33,17 @@ def test_recommendations_say_what_matters() -> None:
     for words in ("Keep apart", "health service", "Do not scratch", "share towels", "not a diagnosis"):
         assert words in text[Status.INFECTIOUS]
     assert "fever" in text[Status.HEALTHY]
+
+
+def test_a_status_beyond_the_named_class_is_explained() -> None:
+    healthy, mole = (Label(status, status, status, status) for status in (Status.HEALTHY, Status.BENIGN))
+    assert advice.is_beyond_named("infectious", healthy, None)
+    assert advice.is_beyond_named("uncertain", healthy, None)
+    assert advice.is_beyond_named("infectious", mole, 0.01)
+    assert not advice.is_beyond_named("healthy", healthy, None)
+    assert not advice.is_beyond_named("malignant", mole, 0.5), "there the risk says why"
+    assert not advice.is_beyond_named("infectious", None, None)
+    assert "more cautious" in advice.beyond_named()
 
 
 def test_every_history_status_has_a_word() -> None:

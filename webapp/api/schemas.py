@@ -26,7 +26,10 @@ SCREENING_FIELDS: dict[str, Schema] = {
     "label_set": {"description": "The label set that the class codes belong to: see `/api/v1/label-sets`."},
     "predicted": {"description": "Code of the class that is named; null where refused, or for a first look alone."},
     "probabilities": {"description": "Calibrated probability of each class by its code; null as `predicted`."},
-    "status": {"description": "What the result means for the person: a decision about risk, not the top class."},
+    "status": {
+        "description": "What the result means for the person: a decision about the probabilities of all malignant, or "
+        "all infectious, classes together, not the status of the class that is named."
+    },
     "malignant_risk": {
         **SHARE,
         "description": "Sum over the malignant classes; null as `predicted`, or where the label set has none.",

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ml.bundle import Card, load_bundle
+from ml.bundle import load_bundle
 from ml.calibration import named_class
+from ml.card import Card
 from ml.images import encode_jpeg
 from ml.labels import Taxonomy
 from ml.screen import Screener
@@ -85,7 +86,7 @@ def vary(given: Answered, model: Model, rng: np.random.Generator) -> Screening:
         probabilities={code: round(float(share), 5) for code, share in zip(taxonomy.codes, shares, strict=True)},
         predicted=taxonomy.codes[named],
         malignant_risk=round(risk, 5),
-        status=decide_status(taxonomy, named, risk, card.thresholds),
+        status=decide_status(taxonomy, named, shares, card.thresholds),
         gate=gate,
         seconds=seconds,
     )

@@ -279,6 +279,19 @@ def is_more_cautious(status: str, risk: float, thresholds: dict[str, float] | No
     return status in ("malignant", "uncertain") and status != by_risk
 
 
+def is_beyond_named(status: str, label: Label | None, risk: float | None) -> bool:
+    """Whether the status is not that of the named class, and no malignant risk tells why (see ml.screening)."""
+    return label is not None and status != label.status and (risk is None or status == "infectious")
+
+
+def beyond_named() -> str:
+    """Why the status can be more worrying than the class that is named."""
+    return _(
+        "The status is more cautious than the class named here. It goes by how likely all contagious classes are "
+        "together, and by each photo alone."
+    )
+
+
 def is_named_for_rarity(predicted: str, probabilities: dict[str, float]) -> bool:
     """Whether a rarer class is named although another is more probable (see ml.calibration.named_class)."""
     return predicted != max(probabilities, key=lambda code: probabilities[code])
