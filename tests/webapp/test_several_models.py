@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from ml.bundle import WEIGHTS, Bundle
 from ml.errors import BundleError
+from ml.labels import find_taxonomy
 from ml.screening import VERDICTS
 from tests.ml.tiny import draw_rash
 from tests.webapp.api import KEY, kind_of, send
@@ -26,6 +27,7 @@ from webapp.config import Config, ConfigError
 from webapp.inference import get_screener
 from webapp.model_names import configured
 from webapp.models.screening import ScreeningRow
+from webapp.screening import questions
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 Post = Callable[..., TestResponse]
@@ -132,7 +134,21 @@ def test_a_page_from_before_a_model_went_away(post: Post, rows: Rows, rash: byte
     assert ask(post, rash, label_set="msid").status_code == 400
     assert ask(post, rash, label_set="ham10000").status_code == 303
     assert ask(post, rash, label_set="").status_code == 303
-    assert [row.asked_label_set for row in rows()] == [None, None]
+    assert [row.asked_label_set for row in rows()] == ["ham10000", "ham10000"]
+
+
+def test_what_alone_is_offered_is_asked_for_by_its_name(
+    client: FlaskClient, post: Post, rows: Rows, rash: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is not the default model's question, which nobody can be asked at the moment."""
+    monkeypatch.setattr(questions, "find_taxonomy", lambda name: None if name == "ham10000" else find_taxonomy(name))
+    page = client.get("/").text
+    assert re.findall(r'value="(\w+)" checked>', page) == ["msid"]
+    assert "A rash" in page
+    assert "A spot or mole" not in page
+    result = ask(post, rash)
+    assert [(row.asked_label_set, row.label_set) for row in rows()] == [("msid", "msid")]
+    assert client.get(result.location).status_code == 200
 
 
 def test_a_damaged_second_model_leaves_the_first_alone(

@@ -57,9 +57,10 @@ class UploadForm(FlaskForm):
     )
 
     def asked(self, offered: Sequence[Question]) -> str | None:
-        """The label set of the chosen question; None, for the default model, where none was chosen."""
-        if len(offered) < 2:
-            return None
+        """The label set of the chosen question, or of the only one; None, for the default model, where none was
+        chosen."""
+        if len(offered) == 1:
+            return offered[0].label_set
         return next((one.label_set for one in offered if one.label_set == self.label_set.data), None)
 
     def read(self, offered: Sequence[Question]) -> list[Upload]:

@@ -1,5 +1,6 @@
 """What a person can have looked at here: a question for each kind of answer that some model gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml.labels import find_taxonomy
@@ -51,6 +52,12 @@ def questions() -> list[Question]:
             question = Question(taxonomy.name, taxonomy.question, taxonomy.photos, taxonomy.title)
             found.setdefault(taxonomy.question, question)
     return list(found.values())
+
+
+def is_put(offered: Sequence[Question]) -> bool:
+    """Whether people are asked which of these it is: not where there is one alone, but for one that is not the default
+    model's, which cannot be offered at the moment. Whoever comes with a mole is not to be answered about a rash."""
+    return len(offered) > 1 or any(one.label_set != get_models().label_sets()[0] for one in offered)
 
 
 def gone() -> str:

@@ -21,7 +21,7 @@ from webapp.responses import heatmap_jpeg, jpeg
 from webapp.reviews.copies import delete_copies
 from webapp.screening.forms import UploadForm, UploadRefused
 from webapp.screening.lifecycle import answer, erase, open_screening
-from webapp.screening.questions import questions
+from webapp.screening.questions import is_put, questions
 
 blueprint = Blueprint("screening", __name__)
 
@@ -168,12 +168,14 @@ def _upload_page(form: UploadForm, error: str = "") -> str:
     offered = questions()
     asked = form.asked(offered) or (offered[0].label_set if offered else None)
     # Where another language leads to, so that the choice is kept.
-    here = url_for("screening.home", label_set=asked) if len(offered) > 1 else url_for("screening.home")
+    put = is_put(offered)
+    here = url_for("screening.home", label_set=asked) if put else url_for("screening.home")
     return render_template(
         "screening/upload.html",
         form=form,
         error=error,
         questions=offered,
+        put=put,
         asked=asked,
         here=here,
         max_photos=PHOTOS_PER_SCREENING,

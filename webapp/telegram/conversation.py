@@ -14,7 +14,7 @@ from telegram.ext import CallbackContext
 from webapp.i18n import LANGUAGES
 from webapp.models.screening import ScreeningRow
 from webapp.screening.lifecycle import erase
-from webapp.screening.questions import Question, questions
+from webapp.screening.questions import Question, is_put, questions
 from webapp.telegram import buttons, chats, words
 from webapp.telegram.answers import heatmap_pictures, offers_heatmap, result_page
 from webapp.telegram.calls import persistently, reply
@@ -254,7 +254,7 @@ class Conversation:
 def question() -> Said:
     """The question what is to be looked at, with its buttons; how to send photos where there is no choice."""
     offered = questions()
-    if len(offered) < 2:
+    if not is_put(offered):
         return words.help_text(), None
     return words.ask_question(offered), buttons.questions(offered)
 

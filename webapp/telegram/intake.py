@@ -21,7 +21,7 @@ from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow, token_hash
 from webapp.screening import advice
 from webapp.screening.lifecycle import Sender, Upload, add_photo, open_screening
-from webapp.screening.questions import gone, questions
+from webapp.screening.questions import gone, is_put, questions
 from webapp.telegram import buttons, words
 from webapp.telegram.calls import persistently, reply
 from webapp.telegram.chats import Address, admit_photo, chat_hash, find_chat, language_of, seal, set_label_set
@@ -98,12 +98,15 @@ class Intake:
             raise fault("too_many_bytes")
         offered = await self._threads.store(questions)
         label_set = next((one.label_set for one in offered if one.label_set == chat.label_set), None)
-        if label_set is None and (len(offered) > 1 or (offered and chat.label_set)):
+        put = await self._threads.store(is_put, offered)
+        if label_set is None and (put or (offered and chat.label_set)):
             text, keyboard = await self._threads.tell(chat.language, question)
             if chat.label_set:
                 await self._threads.store(set_label_set, message.chat_id, None)
                 text = f"{say(lambda: words.paragraphs(gone()))}\n\n{text}"
             raise Refused(text, once=True, keyboard=keyboard)
+        if label_set is None and offered:
+            label_set = offered[0].label_set
         if opened is None and not await self._threads.store(admit_photo, message.chat_id):
             raise Refused(say(words.too_many_requests), once=True)
         content = await self._fetch(message, attachment)
