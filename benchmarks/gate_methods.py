@@ -128,10 +128,10 @@ def mahalanobis(groups: dict[str, Group], number: int) -> Callable[[Seen], tuple
 
 
 def by_answers(bundle: Bundle, score: Callable[[Floats], Floats]) -> Method:
-    """What the answers themselves tell: `score` of the logits [N, C] of the first network; nothing is fitted."""
-    state = {
-        name: value.numpy() for name, value in load_state(bundle.networks()[0]).items() if name.startswith("head.")
-    }
+    """What the answers themselves tell: `score` of the logits [N, C] of the network whose features the gate goes by;
+    nothing is fitted."""
+    network = bundle.networks()[bundle.card.gate_network]
+    state = {name: value.numpy() for name, value in load_state(network).items() if name.startswith("head.")}
     first, last = [(state[f"head.{layer}.weight"], state[f"head.{layer}.bias"]) for layer in (0, 3)]
 
     def judge(seen: Seen) -> tuple[Floats, None]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ml.bundle import CASES, CHECKSUMS, Bundle, member_prefix
+from ml.bundle import CASES, CHECKSUMS, Bundle, member_prefix, read_card
 from ml.calibration import softmax
+from ml.card import Card
 from ml.data.manifest import PROMOTION, SUMMARY, Dataset, ImageRecord, load_dataset, read_image
 from ml.errors import DatasetError
 from ml.evaluate_gate import Judged, gate_figures, judge_pictures
@@ -171,10 +172,12 @@ def own_points(bundle: Bundle) -> list[OperatingPoint]:
 def neighbour_figures(bundle: Bundle, predictions: Predictions, split: str) -> dict[str, Any] | None:
     """How the diagnoses of the nearest confirmed training cases agree with the images' own (see ml.similar).
 
-    None where the model keeps no cases, where they are another network's, or where the images are those cases.
+    None where the model keeps no cases, where they are placed among another network's features, or where the images are
+    those cases.
     """
     path = bundle.path / CASES
-    if not path.is_file() or split == "train" or bundle.prefix not in ("", member_prefix(0)):
+    whole = Card.from_dict(read_card(bundle.path))
+    if not path.is_file() or split == "train" or bundle.prefix not in ("", member_prefix(whole.gate_network)):
         return None
     labels = [record.label for record in predictions.records]
     points = project(bundle.gate_arrays(), predictions.features)

@@ -21,16 +21,18 @@ THUMBNAIL = 220  # pixels on the longer side
 
 
 def worst_errors(predictions: Predictions) -> list[dict[str, Any]]:
-    """The gravest errors: malignant images answered "benign", lowest risk first; then the most confident wrong names.
+    """The gravest errors: malignant images answered "benign", lowest risk first, then those that got no answer, which
+    have been missed as well; then the most confident wrong names.
 
     One image a lesion, so that a single lesion does not fill the sheet.
     """
-    missed = predictions.malignant & predictions.has_status(Status.BENIGN)
+    missed = predictions.malignant & predictions.has_status(Status.BENIGN, Status.REFUSED)
+    refused = predictions.has_status(Status.REFUSED)
     wrong = (predictions.predicted != predictions.labels) & ~missed
     rows = np.arange(len(predictions.labels))
     own = predictions.probabilities[rows, predictions.labels]
     margin = predictions.probabilities[rows, predictions.predicted] - own
-    order = [i for i in np.argsort(predictions.risk, kind="stable") if missed[i]]
+    order = [i for i in np.lexsort((predictions.risk, refused)) if missed[i]]
     order += [i for i in np.argsort(-margin, kind="stable") if wrong[i]]
     first_of_lesion = {predictions.lesions[i]: i for i in reversed(order)}
     chosen = [i for i in order if first_of_lesion[predictions.lesions[i]] == i][:WORST]

@@ -27,6 +27,11 @@ class OperatingPoints:
     sensitivity: float = 0.90
     missed: float = 0.02
 
+    def check(self) -> None:
+        """Raises TrainingError for shares that are none: a negative one would leave no lesion uncertain."""
+        if not 0 < self.sensitivity < 1 or not 0 <= self.missed < 1:
+            raise TrainingError("The sensitivity asked for must lie between 0 and 1, the share missed in [0, 1).")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -122,8 +127,7 @@ class TrainingConfig:
             )
         if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
             raise TrainingError("Dropout and label smoothing must lie in [0, 1).")
-        if not 0 < self.operating_points.sensitivity < 1 or not 0 <= self.operating_points.missed < 1:
-            raise TrainingError("The sensitivity asked for must lie between 0 and 1, the share missed in [0, 1).")
+        self.operating_points.check()
         if not 0 < self.augmentation.crop_min <= 1 or not 0 <= self.augmentation.hue <= 0.5:
             raise TrainingError("The smallest crop must lie in (0, 1], and the change of hue in [0, 0.5].")
         if not 1 <= self.augmentation.crop_max <= 4 or not 0 <= self.augmentation.faults <= 1:

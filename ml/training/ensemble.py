@@ -42,6 +42,7 @@ def make_ensemble(
     The gate, the features and the confirmed cases are those of the first member. Weights are packed (ml.packing).
     Raises TrainingError where the members do not belong together or to that data.
     """
+    points.check()
     dataset = load_dataset(data, members[0].card.data.get("fold") if members else None)
     _check(members, dataset)
     first = members[0].card

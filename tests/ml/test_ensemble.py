@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from ml.architectures import build_model
 from ml.bundle import Bundle, load_bundle, save_bundle
 from ml.data.drawn import draw_lesion
+from ml.data.manifest import load_dataset
 from ml.errors import BundleError, TrainingError
 from ml.predict import Classifier
+from ml.provenance import learnt_from, met
 from ml.runtime import load_state
 from ml.screen import Screener
 from ml.training.config import OperatingPoints
@@ -99,6 +101,23 @@ def test_it_is_a_bundle_like_any_other(ensemble: Bundle) -> None:
     assert again.card == ensemble.card
     assert len(again.networks()) == 2
     assert (again.path / "cases.safetensors").is_file()
+
+
+def test_it_lists_what_its_members_learnt_from_where_all_of_them_do(
+    members: list[Bundle], ensemble: Bundle, drawn_data: Path
+) -> None:
+    """So that what starts from it can be compared on images that none of it has met."""
+    lists = [learnt_from(member) for member in members]
+    assert learnt_from(ensemble) == frozenset().union(*(one for one in lists if one is not None))
+    assert met(ensemble, (record.sha256 for record in load_dataset(drawn_data).split("test"))) == 0
+
+
+@pytest.mark.parametrize("points", [OperatingPoints(missed=-0.1), OperatingPoints(sensitivity=float("nan"))])
+def test_shares_that_are_none_are_refused(
+    members: list[Bundle], drawn_data: Path, tmp_path: Path, points: OperatingPoints
+) -> None:
+    with pytest.raises(TrainingError, match="share missed"):
+        make_ensemble(members, drawn_data, tmp_path / "b" / "1", points, progress=False)
 
 
 def test_its_first_network_starts_another_run_and_none_of_it_teaches(

@@ -21,6 +21,7 @@ from ml.evaluate_thresholds import OperatingPoint
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
 from ml.predictions import Predictions
 from ml.report import write_report
+from ml.report_sheets import worst_errors
 from ml.screening import Gate
 
 USABLE = Gate("usable")
@@ -151,6 +152,13 @@ def test_refused_images_are_classified_but_count_as_missed(tiny_bundle: Bundle, 
     assert figures["status"]["malignant_or_uncertain_sensitivity"] == 0
     assert figures["status"]["malignant_specificity"] == 0
     assert figures["status"]["benign_predictive_value"] is None
+
+
+def test_the_sheet_of_worst_errors_has_refused_malignant_images_as_missed() -> None:
+    labels, statuses = ["mel", "bcc", "nv", "mel"], ["refused", "benign", "refused", "malignant"]
+    sheet = worst_errors(_predictions(labels, statuses))
+    missed = [(row["label"], row["status"]) for row in sheet if row["missed"]]
+    assert missed == [("bcc", "benign"), ("mel", "refused")], "what was called benign comes first"
 
 
 def test_status_figures_by_hand() -> None:

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.bundle import Bundle
+from ml.data.manifest import load_dataset
+from ml.evaluate import neighbour_figures, predict_records
+from ml.screen import Screener
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
+from ml.training.gate_refit import refit_gate
 from tests.promotion import install
 from webapp.config import Config
 
@@ -77,6 +81,20 @@ def test_a_member_of_an_ensemble_is_evaluated_by_itself(
     assert found["bundle"]["name"] == tiny_bundle.card.name
     assert found["neighbours"] is None, "the cases are those of the first network"
     assert "by itself" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_neighbours_are_those_among_the_features_that_the_cases_lie_in(
+    tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path
+) -> None:
+    made = make_ensemble(
+        [tiny_bundle, tiny_bundle], drawn_data, tmp_path / "both" / "1", OperatingPoints(), progress=False
+    )
+    second = refit_gate(made, drawn_data, None, tmp_path / "both" / "2", network=1)
+    records = load_dataset(drawn_data).split("test")
+    answers = predict_records(Screener(second), drawn_data, records, batch_size=16, progress=False)
+    found = [neighbour_figures(one, answers, "test") for one in (second, second.member(0), second.member(1))]
+    assert found[0] == found[2] is not None
+    assert found[1] is None, "these cases lie among the second network's features"
 
 
 @pytest.mark.parametrize(

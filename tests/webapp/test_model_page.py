@@ -63,11 +63,14 @@ def test_the_study_of_skin_tones_is_told_where_there_is_one(
     steps = [
         {"status_flips": flips, "refused": refused} for flips, refused in ((0.09, 0.02), (0.312, 0.1), (None, 1.0))
     ]
-    study = {"bundle": {"sha256": digest}, "conditions": [{"name": "skin_tone", "steps": steps}]}
+    study = {"split": "val", "bundle": {"sha256": digest}, "conditions": [{"name": "skin_tone", "steps": steps}]}
     (tmp_path / "bundle" / "evaluation" / "conditions.json").write_text(json.dumps(study), encoding="utf-8")
     page = visit(load_bundle(tmp_path / "bundle")).text
     assert "9 to 31 of 100 answers became another status" in page
     assert "on the darkest 100 of 100 photos" in page
+    assert "not on those of the test" in page
+    (tmp_path / "bundle" / "evaluation" / "conditions.json").write_text(json.dumps({**study, "split": "test"}))
+    assert "photos that it had never seen" in visit(load_bundle(tmp_path / "bundle")).text
     assert "data-tones" not in visit(tiny_bundle).text
     study["bundle"] = {"sha256": "of other files"}
     (tmp_path / "bundle" / "evaluation" / "conditions.json").write_text(json.dumps(study), encoding="utf-8")

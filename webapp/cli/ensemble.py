@@ -15,8 +15,20 @@ from webapp.cli.train import checked_name
 @click.argument("members", nargs=-1, required=True, metavar="BUNDLE BUNDLE...")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of all the members.")
 @click.option("--out", "name", required=True, callback=checked_name, help="Name of the new bundle.")
-@click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
-@click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
+@click.option(
+    "--sensitivity",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.90,
+    show_default=True,
+    help="Lower bound asked of the malignant threshold.",
+)
+@click.option(
+    "--missed",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.02,
+    show_default=True,
+    help="Share of malignant images that benign may miss.",
+)
 @with_appcontext
 def ensemble_command(members: tuple[str, ...], data: Path, name: str, sensitivity: float, missed: float) -> None:
     """Average the answers of trained models in one new bundle, served like any other.
