@@ -1,5 +1,6 @@
 """The gate of a trained network: fitted on most of the other pictures, measured on the rest."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from ml.training.loop import Run, network_answers
 from ml.training.negatives import Picture, generated, read_negatives
 from ml.training.variations import varied
 from ml.transforms.serving import normalise, square
+
+log = logging.getLogger("lesion_lens.train")
 
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
@@ -103,6 +106,11 @@ def fit_network_gate(
             fitted = [picture.pixels for picture in found if not is_held_out(picture.name)]
             held[kind] = [picture for picture in found if is_held_out(picture.name)]
             others[kind] = extract([*fitted, *copies(fitted, OTHER_COPIES[kind], random)])
+    else:
+        log.warning(
+            "No photos of other things were given (--gate-negatives, GATE_PICTURES): the gate learns from drawn "
+            "pictures alone, and the model will answer ordinary photos, animals and objects too."
+        )
     # Alone they are not to outnumber the usable pictures.
     number = GENERATED_PICTURES if negatives is not None else min(GENERATED_PICTURES, len(pictures))
     drawn = extract(generated(random, number))
