@@ -179,7 +179,7 @@ def test_the_page_speaks_german(visit: Callable[..., Any], evaluated: Bundle) ->
 def test_every_limit_that_training_writes_has_its_translation(app: Flask) -> None:
     with app.test_request_context(headers={"Accept-Language": "de"}):
         spots, rashes = load_taxonomy("ham10000"), load_taxonomy("msid")
-        taught = {"measured": {"not_skin": {}}}
+        taught: dict[str, Any] = {"measured": {"not_skin": {}}}
         limits = model_card.limits({"source_format": "ham10000"}, spots, {"accepts": "dermatoscopic", **taught})
         assert len(limits) == 4
         ham10000, folders = {"source_format": "ham10000"}, {"source_format": "folders"}
