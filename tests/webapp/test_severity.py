@@ -138,7 +138,7 @@ def test_a_severity_model_does_not_answer_by_itself(
         ["predict", photo, "--model", path],
         ["export", path, "--out", str(config.instance / "out")],
         ["compare", path],
-        ["conditions", "--data", "nowhere", "--model", path],
+        ["conditions", "--data", "nowhere", "--out", "nowhere", "--model", path],
     ):
         result = app.test_cli_runner().invoke(args=command)
         assert result.exit_code == 1, result.output
