@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from ml.errors import BundleError, TrainingError
+from ml.errors import AnswerError, BundleError, TrainingError
 from ml.screen import Screener
 from tests.times import Clock
 from tests.webapp.forms import form_token
@@ -101,10 +101,11 @@ def test_killed_while_answering(pending: tuple[int, str], rows: Rows, clock: Clo
     assert rows()[0].attempts == 2
 
 
-def test_photo_that_kills_each_time_is_given_up(pending: tuple[int, str], rows: Rows, app: Flask,
+@pytest.mark.parametrize("error", [RuntimeError("secret detail"), AnswerError("secret: no finite numbers")])
+def test_photo_that_kills_each_time_is_given_up(pending: tuple[int, str], rows: Rows, app: Flask, error: Exception,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     def fail(*_: object) -> None:
-        raise RuntimeError("secret detail")
+        raise error
 
     monkeypatch.setattr(Screener, "screen", fail)
     for _ in range(lifecycle.MAX_ATTEMPTS):
