@@ -17,7 +17,9 @@ from PIL import Image
 
 from ml.bundle import Bundle
 from ml.data.manifest import load_dataset
+from ml.errors import AnswerError
 from ml.gate import GateModel
+from ml.predict import Classifier
 from ml.screening import NOT_DERMATOSCOPIC, Gate
 from webapp.cli.evaluate import evaluate_command
 from webapp.cli.predict import predict_command
@@ -125,6 +127,20 @@ def test_the_setting_decides_on_ordinary_photos(
     (line,) = lines(runner.invoke(predict_command, [str(photos / "a.png"), "--format", "jsonl"]))
     assert line["gate"]["verdict"] == NOT_DERMATOSCOPIC
     assert (line["predicted"] is not None) is answered
+
+
+def test_no_finite_number_is_one_sentence_and_no_answer(
+    invoke: Invoke, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AnswerError("The model 'tiny' gave no finite numbers for a photo; nothing was answered.")
+
+    monkeypatch.setattr(Classifier, "predict", fail)
+    result = invoke(predict_command, photos, "--format", "jsonl")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "no finite numbers" in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_csv_is_one_row_a_photo(invoke: Invoke, photos: Path) -> None:

@@ -20,7 +20,7 @@ from flask.cli import with_appcontext
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml.errors import BundleError, DecoderUnavailable, ImageFault, InvalidImage, MLError
+from ml.errors import AnswerError, BundleError, DecoderUnavailable, ImageFault, InvalidImage, MLError
 from ml.images import MAX_BYTES
 from ml.labels import load_taxonomy
 from ml.screening import beside
@@ -191,7 +191,10 @@ def answers(
     remaining = iter(paths)
     while batch := list(islice(remaining, batch_size)):
         photos = [_open(path, read) for path in batch]
-        screenings = iter(screener.screen_batch([photo.pixels for photo in photos if isinstance(photo, Photo)]))
+        try:
+            screenings = iter(screener.screen_batch([photo.pixels for photo in photos if isinstance(photo, Photo)]))
+        except AnswerError as error:
+            raise click.ClickException(str(error)) from error
         for path, photo in zip(batch, photos, strict=True):
             if isinstance(photo, Photo):
                 screening = next(screenings)
