@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.architectures import build_model
-from ml.bundle import Bundle, Card, graph_name
+from ml.bundle import Bundle, graph_name
+from ml.card import Card
 from ml.errors import BundleError
 from ml.runtime import Answers, Head, Runtime, TorchRuntime, load_arrays
 

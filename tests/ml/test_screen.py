@@ -14,7 +14,7 @@ from ml.errors import AnswerError
 from ml.gate import GateModel
 from ml.labels import Label, Status, Taxonomy
 from ml.predict import HEATMAP_SIDE
-from ml.runtime import Answers, TorchRuntime
+from ml.runtime import Answers
 from ml.screen import WORST_LAST, Screener
 from ml.screening import USABLE, Gate, Screening, decide_status
 
@@ -113,15 +113,17 @@ def test_contagious_classes_count_together_where_none_is_malignant() -> None:
 def test_what_is_no_finite_number_is_no_answer(
     tiny_bundle: Bundle, usable: list[tuple[np.ndarray, Screening]], monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    screener, run = Screener(tiny_bundle), TorchRuntime.run
+    screener = Screener(tiny_bundle)
+    engine = type(screener.classifier.runtimes[0])
+    run = engine.run
 
-    def broken(self: TorchRuntime, batch: np.ndarray, *, maps: bool = False) -> Answers:
-        found = run(self, batch, maps=maps)
+    def broken(*given: Any, **how: Any) -> Answers:
+        found = run(*given, **how)
         values = getattr(found, part).copy()
         values[0, 1] = np.nan
         return replace(found, **{part: values})
 
-    monkeypatch.setattr(TorchRuntime, "run", broken)
+    monkeypatch.setattr(engine, "run", broken)
     with pytest.raises(AnswerError, match="no finite numbers"):
         screener.screen([usable[0][0]])
 
