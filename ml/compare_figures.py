@@ -103,7 +103,9 @@ def figures_of(figures: Mapping[str, Any], positive: str | None) -> dict[str, di
         }
     for name in ("precision", "recall"):
         values = [row[name] for row in figures["per_class"].values() if row[name] is not None]
-        found[name] = _entry(fmean(values) if values else None, (None, None))
+        # Evaluations of earlier versions have no interval of the precision.
+        bounds = intervals.get(f"macro_{name}", (None, None))
+        found[name] = _entry(fmean(values) if values else None, bounds)
     # Where every class is there, the mean of their recalls is the balanced accuracy, whose interval is known.
     if all(row["recall"] is not None for row in figures["per_class"].values()):
         found["recall"] = found["balanced_accuracy"]

@@ -15,7 +15,7 @@ OURS, BALANCED, LEAKING = COLOURS[0], COLOURS[2], COLOURS[1]
 def draw_comparison(content: Mapping[str, Any]) -> bytes:
     """An SVG: on the left accuracy and balanced accuracy with intervals or deviations, on the right milliseconds."""
     ours = sorted(content["models"], key=lambda row: (row["label_set"], -_value(row, "accuracy")))
-    labels = [f"{row['name']}" for row in ours]
+    labels = [f"{row['name']}, {row['folds']} folds" if row["folds"] else str(row["name"]) for row in ours]
     labels += [f"{result['model']} (published)" for result in content["published"]]
     figure = Figure(figsize=(9.2, 1.5 + 0.42 * len(labels)), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.6))

@@ -37,12 +37,17 @@ def shown(entry: Content | None, *, percent: bool) -> str:
     return text
 
 
+def row_name(row: Content) -> str:
+    """What a row is called: the models of all folds together are not the model of that name."""
+    return f"{row['name']}, {row['folds']} folds" if row["folds"] else str(row["name"])
+
+
 def quality_table(content: Content) -> Table:
     """Our models' rows, then the published ones. Shares are percentages."""
     header = ["Model", "Task", "Measured on", "Test pictures in training", *TITLES.values()]
     rows = [
         [
-            row["name"],
+            row_name(row),
             row["label_set"],
             _measured_on(row),
             ", ".join(OVERLAP[verdict] for verdict in row["overlap"]) or "-",
@@ -53,7 +58,7 @@ def quality_table(content: Content) -> Table:
     for result in content["published"]:
         figures = {result["metric"]: {"value": result["value"]}}
         cells = [shown(figures.get(name), percent=name not in ("f1", "auroc")) for name in FIGURES]
-        rows.append([f"{result['model']}, published", "-", result["protocol"], result["leaking"], *cells])
+        rows.append([f"{result['model']}, published", result["task"], result["protocol"], result["leaking"], *cells])
     return header, rows
 
 
@@ -68,7 +73,7 @@ def cost_table(content: Content) -> Table:
         costs, latency, onnx = row["costs"], row["latency"], row["onnx"]
         rows.append(
             [
-                row["name"],
+                row_name(row),
                 _joined(row["architectures"]),
                 _joined(row["image_sizes"]),
                 _joined(row["views"]),
@@ -156,7 +161,8 @@ def as_csv(content: Content) -> str:
     for result in content["published"]:
         table.writerow(
             {
-                "model": result["model"], "published": "yes", "architectures": result["architecture"],
+                "model": result["model"], "published": "yes", "label_set": result["task"],
+                "architectures": result["architecture"],
                 "images": result.get("images", ""), "test_pictures_in_training": result["leaking"],
                 "protocol": result["protocol"], result["metric"]: result["value"],
             }

@@ -47,6 +47,7 @@ def measure(predictions: Predictions, points: Sequence[OperatingPoint], *, resam
     headline = {name: interval for name, interval in everything.items() if ":" not in name}
     return {
         **{name: everything[name].number() for name in CLASSIFICATION},
+        "macro_precision": everything["macro_precision"].number(),
         "per_class": {code: _per_class(predictions, everything, i) for i, code in enumerate(codes)},
         "malignant": None if thresholds is None else _malignant(predictions, thresholds, everything),
         "status": _status(predictions, everything),
@@ -87,6 +88,7 @@ def _all_figures(predictions: Predictions, thresholds: Thresholds | None, weight
         "f1": metrics.f1(matrix),
         "auroc": areas,
     }
+    figures["macro_precision"] = metrics.mean_defined(per_class["precision"])
     for name, values in per_class.items():
         figures |= {f"{name}:{i}": values[..., i] for i in range(values.shape[-1])}
     for name, given in _told(predictions).items():

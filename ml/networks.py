@@ -69,8 +69,11 @@ class MobileNetBackbone(nn.Module):
 class LeNetBackbone(nn.Module):
     """LeNet-5 up to layer C5 (LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning", figure 2), in colour.
 
-    At the 32 x 32 pixels of the paper C5 is one position of 120 maps. Batch normalisation, which came later, keeps
-    its tanh units out of saturation.
+    C1, S2, C3, S4 and C5 have the paper's sizes; at its 32 x 32 pixels C5 is one position of 120 maps. It differs where
+    later networks do: three channels come in instead of one; each map of C3 sees all six of S2, not the subsets of the
+    paper's table I; S2 and S4 average without a gain, bias and squashing of their own; tanh is not scaled (1.7159
+    tanh(2x/3)); batch normalisation keeps its units out of saturation; and instead of F6 (84 units) and the radial
+    basis functions comes the head that every architecture here has, with dropout and cross-entropy.
     """
 
     width = 120

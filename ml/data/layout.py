@@ -1,5 +1,7 @@
 """Pictures laid out as files: `dataset/<split>/<class>/` for other programs, and those that came inside a container."""
 
+import csv
+import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,6 +13,8 @@ from ml.data.listing import SourceImage
 from ml.data.manifest import ImageRecord
 from ml.errors import DatasetError
 from ml.files import write_bytes
+
+GROUPS = "groups.csv"
 
 
 def place_of(image: SourceImage) -> Path:
@@ -39,7 +43,8 @@ def unpack(records: Sequence[ImageRecord], packed: Sequence[SourceImage], out: P
 
 
 def lay_out(records: Sequence[ImageRecord], out: Path) -> list[ImageRecord]:
-    """Link (or, across file systems, copy) every picture to `out/dataset/<split>/<class>/`, under a name of its own.
+    """Link (or, across file systems, copy) every picture to `out/dataset/<split>/<class>/`, under a name of its own,
+    with a table `groups.csv` beside them that says which lesion and group each is of: `--format folders` reads both.
 
     Returns the records as they lie there. Raises DatasetError where the folder cannot be written.
     """
@@ -55,10 +60,20 @@ def lay_out(records: Sequence[ImageRecord], out: Path) -> list[ImageRecord]:
             if not (partial / place).exists():
                 _link_or_copy(record.path, partial / place)
             placed.append(replace(record, path=home / place))
+        write_bytes(partial / GROUPS, _groups_table(placed, home).encode())
         partial.rename(home)
     except OSError as error:
         raise DatasetError(f"Cannot lay out pictures in {home}: {error.strerror or 'writing failed'}.") from error
     return placed
+
+
+def _groups_table(records: Sequence[ImageRecord], home: Path) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("file", "lesion_id", "group"))
+    files = {record.path.relative_to(home).as_posix(): record for record in records}
+    writer.writerows((file, record.lesion_id, record.group) for file, record in sorted(files.items()))
+    return table.getvalue()
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

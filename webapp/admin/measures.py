@@ -75,7 +75,7 @@ def measures_of(row: ScreeningRow) -> list[Measures]:
 @blueprint.get("/photos/<int(max=9223372036854775807):photo_id>/measures")
 @requires(Role.VIEWER)
 def measures_picture(photo_id: int) -> ResponseReturnValue:
-    """A photo with what was measured of its lesion drawn on it (ml.features_picture). 404 where nothing was measured."""
+    """A photo with what was measured of its lesion drawn on it. 404 where nothing was measured."""
     from ml.features_list import measure
     from ml.features_picture import draw_measures
 

@@ -167,6 +167,9 @@ def test_reads_class_folders_and_lays_them_out(drawn_source: Path, tmp_path: Pat
         inside = record.path.relative_to(tmp_path / "out" / "dataset")
         assert inside.parts[:2] == (record.split, record.label)
         assert record.path.is_file()
+    again = prepare(tmp_path / "out" / "dataset", "folders", tmp_path / "again", group_column="lesion_id")
+    kept = {record.sha256: (record.split, record.lesion_id) for record in dataset.records}
+    assert {record.sha256: (record.split, record.lesion_id) for record in again.records} == kept
     os.rename(tmp_path / "out", tmp_path / "moved")
     assert all(record.path.is_file() for record in load_dataset(tmp_path / "moved").records)
     with pytest.raises(DatasetError, match="exists already"):
