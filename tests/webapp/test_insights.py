@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.event import listen
 
+from ml.labels import load_taxonomy
 from tests.times import Clock
 from tests.webapp.figures import TODAY, ninety_days
 from tests.webapp.forms import PASSWORD
@@ -27,7 +28,7 @@ from webapp.insights import bins
 from webapp.insights.alerts import alerts_of, recent_alerts
 from webapp.insights.counting import count_missing, uncounted
 from webapp.insights.figures import read_figures
-from webapp.insights.reviewed import agreement, read_cases, specificity
+from webapp.insights.reviewed import Case, agreement, calibration, calibration_at_once, read_cases, specificity
 from webapp.insights.sections import controlled_sections
 from webapp.insights.selection import Selection
 from webapp.insights.shadow_panels import read_beside
@@ -174,6 +175,68 @@ def test_page_has_valid_charts_with_their_tables(viewer: FlaskClient) -> None:
         assert content.count("<tr>") == 1 + (10 if key.startswith("drift-") else 90)
     assert " style=" not in response.text
     assert "<script" not in response.text
+
+
+def table(viewer: FlaskClient, key: str, query: str = "label_set=ham10000&bucket=week") -> list[dict[str, str]]:
+    """The rows of a chart's CSV."""
+    answer = viewer.get(f"/admin/insights/{key}.csv?{query}")
+    assert answer.status_code == 200
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def test_calibration_error_over_time(viewer: FlaskClient) -> None:
+    """Every answer states 0.9 for its class; 9 of 10 are of it, but in the last two weeks half of them."""
+    late = TODAY - timedelta(days=14)
+    with write_transaction() as session:
+        answered = session.scalars(select(ScreeningRow).where(ScreeningRow.predicted.is_not(None)))
+        for place, row in enumerate(answered):
+            assert row.finished_at is not None
+            wrong = place % 2 == 0 if row.finished_at.date() >= late else place % 10 == 0
+            other = "mel" if row.predicted == "nv" else "nv"
+            row.probabilities = {str(row.predicted): 0.9, other: 0.1}
+            row.review_status, row.reviewed_class = "submitted", other if wrong else row.predicted
+    weeks = table(viewer, "calibration-time")
+    assert len(weeks) == len(Selection(TODAY - timedelta(days=89), TODAY, "week").spans(TODAY))
+    known = [week for week in weeks if week["error"]]
+    assert all((int(week["cases"]) >= 30) is bool(week["error"]) for week in weeks)
+    for week in known:
+        assert float(week["low"]) <= float(week["error"]) <= float(week["high"])
+        assert 0 < float(week["chance"]) < 0.1
+    before = [float(week["error"]) for week in known if week["last_day"] < late.isoformat()]
+    after = [float(week["error"]) for week in known if week["first_day"] >= late.isoformat()]
+    assert max(before) < 0.1
+    assert min(after) > 0.25
+    page = viewer.get("/admin/insights?label_set=ham10000&bucket=week").text
+    assert 'id="calibration-time"' in page
+    assert "By chance alone" in page
+
+
+def test_the_error_of_one_point_in_time_is_that_of_the_whole() -> None:
+    taxonomy, rng = load_taxonomy("ham10000"), np.random.default_rng(3)
+    cases = []
+    for _ in range(400):
+        stated = float(rng.uniform(0.5, 1))
+        label = "nv" if rng.random() < stated - 0.1 else "mel"
+        cases.append(Case(TODAY, "benign", "nv", label, True, {"nv": stated, "mel": 1 - stated}))
+    whole, once = calibration(cases, taxonomy), calibration_at_once(cases, taxonomy)
+    assert whole is not None
+    assert once is not None
+    assert once.value == pytest.approx(whole.error.value)
+    assert (once.low, once.high) == pytest.approx((whole.error.low, whole.error.high), abs=0.01)
+    assert once.chance < 0.06 < once.value
+    assert calibration_at_once(cases[:29], taxonomy) is None
+
+
+def test_stability_index_over_time(viewer: FlaskClient) -> None:
+    """The training's are not known of this model, so each week is held against the baseline; the last one is darker."""
+    weeks = table(viewer, "stability-brightness")
+    assert all((int(week["photos"]) >= 50) is bool(week["index"]) for week in weeks)
+    known = [week for week in weeks if week["index"]]
+    assert len(known) >= 10
+    assert float(known[-1]["index"]) > float(known[-1]["strong"])
+    assert all(float(week["index"]) < float(week["strong"]) for week in known[:-3])
+    days = table(viewer, "stability-brightness", "label_set=ham10000")
+    assert not any(day["index"] for day in days), "20 photos a day are too few"
 
 
 def test_who_says_that_it_is_none_of_the_classes_calls_it_neither_harmless_nor_malignant(

@@ -126,9 +126,11 @@ def average_panel(figures: Figures, key: str, title: str, note: str, measure: st
 
 
 def lines_panel(
-    figures: Figures, key: str, title: str, note: str, kind: str, lines: Sequence[tuple[str, str, Floats]]
-) -> Panel:
-    """Several lines (name in CSV, name, points [N]) over time without limits, the first ones drawn most clearly."""
+    figures: Figures, key: str, title: str, note: str, kind: str, lines: Sequence[tuple[str, str, Floats]],
+    counts: Sequence[tuple[str, str, Floats]] = (),
+) -> Panel:  # fmt: skip
+    """Several lines (name in CSV, name, points [N]) over time without limits, the first ones drawn most clearly;
+    `counts` stand in the table beside them."""
     drawn = [Line(points, f"line-{place + 1}", name) for place, (_name, name, points) in enumerate(lines)]
     scene = Scene(labels_of(figures.spans), drawn, write=_writer(kind))
     return Panel(
@@ -136,9 +138,17 @@ def lines_panel(
         title,
         note,
         draw_lines(scene, key, title, note),
-        (*_day_columns(), *((csv_name, name, kind) for csv_name, name, _points in lines)),
+        (
+            *_day_columns(),
+            *((csv_name, name, kind) for csv_name, name, _points in lines),
+            *((csv_name, name, "count") for csv_name, name, _points in counts),
+        ),
         [
-            (*_days(span), *(_plain(points[place]) for _name, _shown, points in lines))
+            (
+                *_days(span),
+                *(_plain(points[place]) for _name, _shown, points in lines),
+                *(int(points[place]) for _name, _shown, points in counts),
+            )
             for place, span in enumerate(figures.spans)
         ],
         legend=[(line.kind, line.name) for line in drawn],

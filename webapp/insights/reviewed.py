@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Text, select, type_coerce
 
 from ml.bootstrap import Interval, bootstrap
 from ml.labels import Taxonomy
-from ml.metrics import ReliabilityBins, expected_calibration_error, reliability_bins, wilson_interval
+from ml.metrics import ReliabilityBins, calibration_error, reliability_bins, wilson_interval
 from webapp.extensions import db
 from webapp.insights.counting import midnight
 from webapp.insights.selection import Selection
@@ -27,6 +27,8 @@ ENOUGH = 100
 """Cases from which calibration is shown."""
 CALIBRATED = 2000
 """Cases that calibration is measured on: the newest."""
+ENOUGH_AT_ONCE = 30
+"""Cases of one point in time from which its calibration error is shown."""
 RESAMPLES = 300
 BINS = 10
 
@@ -136,18 +138,66 @@ class Calibrated:
 
 def calibration(cases: Sequence[Case], taxonomy: Taxonomy) -> Calibrated | None:
     """Calibration on the newest `CALIBRATED` cases; None for fewer than `ENOUGH`."""
-    known = [case for case in cases if case.label in taxonomy.codes and case.probabilities][-CALIBRATED:]
+    known = [case for case in cases if can_be_calibrated(case, taxonomy)][-CALIBRATED:]
     if len(known) < ENOUGH:
         return None
-    labels = np.array([taxonomy.codes.index(case.label or "") for case in known])
-    probabilities = np.array([[(case.probabilities or {}).get(code, 0.0) for code in taxonomy.codes] for case in known])
-    correct = probabilities.argmax(axis=1) == labels
+    confidence, correct = _stated(known, taxonomy)
 
     def figures(weights: Floats) -> dict[str, Floats]:
-        return {"error": expected_calibration_error(labels, probabilities, BINS, weights)}
+        return {"error": calibration_error(confidence, correct, BINS, weights)}
 
     error = bootstrap(figures, [str(place) for place in range(len(known))], resamples=RESAMPLES)["error"]
-    return Calibrated(len(known), reliability_bins(probabilities.max(axis=1), correct, BINS), error)
+    return Calibrated(len(known), reliability_bins(confidence, correct, BINS), error)
+
+
+def can_be_calibrated(case: Case, taxonomy: Taxonomy) -> bool:
+    """Whether a case has a class of the label set, and the answer's probabilities."""
+    return case.label in taxonomy.codes and bool(case.probabilities)
+
+
+@dataclass(frozen=True)
+class ErrorAtOnce:
+    """The expected calibration error of one point in time, its bootstrap interval at 95 %, and what `chance` alone
+    makes of as many cases where every stated probability is right."""
+
+    value: float
+    low: float
+    high: float
+    chance: float
+
+
+def calibration_at_once(cases: Sequence[Case], taxonomy: Taxonomy) -> ErrorAtOnce | None:
+    """The calibration error of the newest `CALIBRATED` cases of one point in time, each of which `can_be_calibrated`;
+    None for fewer than `ENOUGH_AT_ONCE`.
+
+    As `calibration` measures it, without tables of bins: a page may have hundreds of points in time.
+    """
+    if len(cases) < ENOUGH_AT_ONCE:
+        return None
+    confidence, correct = _stated(cases[-CALIBRATED:], taxonomy)
+    count, rng = len(confidence), np.random.default_rng(0)
+    places = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    drawn = rng.integers(0, count, (RESAMPLES, count))
+    low, high = np.quantile(_errors((correct - confidence)[drawn], places[drawn]), (0.025, 0.975))
+    right = rng.random((RESAMPLES, count)) < confidence
+    chance = _errors(right - confidence, np.broadcast_to(places, right.shape)).mean()
+    return ErrorAtOnce(float(_errors((correct - confidence)[None], places[None])[0]), float(low), float(high), chance)
+
+
+def _errors(gaps: Floats, places: NDArray[np.int64]) -> Floats:
+    """The calibration error [R] of R draws of N cases: gaps [R, N] between what came true and what was stated, and the
+    bin of each [R, N]."""
+    rows = np.arange(len(gaps))[:, None] * BINS
+    sums = np.bincount((rows + places).ravel(), gaps.ravel(), len(gaps) * BINS).reshape(len(gaps), BINS)
+    result: Floats = np.abs(sums).sum(axis=1) / gaps.shape[1]
+    return result
+
+
+def _stated(cases: Sequence[Case], taxonomy: Taxonomy) -> tuple[Floats, NDArray[np.bool_]]:
+    """The probability [N] of the most probable class, and whether it is the one that reviewers agreed on [N]."""
+    labels = np.array([taxonomy.codes.index(case.label or "") for case in cases])
+    probabilities = np.array([[(case.probabilities or {}).get(code, 0.0) for code in taxonomy.codes] for case in cases])
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
 
 
 def conditions_of(selection: Selection) -> list[ColumnElement[bool]]:

@@ -1,5 +1,6 @@
 """The sections about agreement with reviewers and calibration on reviewed cases."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +10,20 @@ from ml.metrics import wilson_interval
 from webapp.i18n import gettext as _
 from webapp.i18n import percent
 from webapp.insights.figures import Figures
-from webapp.insights.panels import Panel, Section, share_panel
+from webapp.insights.panels import Panel, Section, lines_panel, share_panel
 from webapp.insights.picture import draw_intervals, draw_reliability
-from webapp.insights.reviewed import ENOUGH, Case, Share, agreement, calibration, sensitivity, specificity
+from webapp.insights.reviewed import (
+    ENOUGH,
+    ENOUGH_AT_ONCE,
+    Case,
+    Share,
+    agreement,
+    calibration,
+    calibration_at_once,
+    can_be_calibrated,
+    sensitivity,
+    specificity,
+)
 from webapp.screening import advice
 
 
@@ -36,7 +48,7 @@ def reviewed_sections(
     malignant = {taxonomy.codes[place] for place in taxonomy.malignant}
     if malignant:
         panels.append(_finding(cases, malignant))
-    return [Section("agreement", title, intro, panels), _calibration(cases, taxonomy)]
+    return [Section("agreement", title, intro, panels), _calibration(figures, cases, taxonomy)]
 
 
 def _over_time(figures: Figures, cases: Sequence[Case]) -> Panel:
@@ -111,13 +123,13 @@ def intervals_panel(key: str, title: str, note: str, rows: Sequence[tuple[str, S
     )
 
 
-def _calibration(cases: Sequence[Case], taxonomy: Taxonomy) -> Section:
+def _calibration(figures: Figures, cases: Sequence[Case], taxonomy: Taxonomy) -> Section:
     title = _("Calibration on reviewed cases")
     found = calibration(cases, taxonomy)
+    over_time = _calibration_over_time(figures, cases, taxonomy)
     if found is None:
-        return Section(
-            "calibration", title, _("Shown from %(count)d reviewed and answered cases on.", count=ENOUGH), []
-        )
+        told = _("Shown from %(count)d reviewed and answered cases on.", count=ENOUGH)
+        return Section("calibration", title, told, over_time)
     rows = []
     for images, confidence, frequency in zip(*found.bins, strict=True):
         if images:
@@ -144,4 +156,34 @@ def _calibration(cases: Sequence[Case], taxonomy: Taxonomy) -> Section:
     panel = Panel(
         "reliability", _("Reliability diagram"), note, draw_reliability(rows, "reliability", title, text), columns, rows
     )
-    return Section("calibration", title, "", [panel])
+    return Section("calibration", title, "", [panel, *over_time])
+
+
+def _calibration_over_time(figures: Figures, cases: Sequence[Case], taxonomy: Taxonomy) -> list[Panel]:
+    """The calibration error of each bucket with its interval; no panel where none has enough cases."""
+    size = len(figures.spans)
+    buckets: list[list[Case]] = [[] for _span in figures.spans]
+    last = [span.last for span in figures.spans]
+    for case in cases:
+        if can_be_calibrated(case, taxonomy):
+            buckets[bisect_left(last, case.day)].append(case)
+    error, chance, low, high = (np.full(size, np.nan) for _line in range(4))
+    for place, bucket in enumerate(buckets):
+        if found := calibration_at_once(bucket, taxonomy):
+            error[place], chance[place], low[place], high[place] = found.value, found.chance, found.low, found.high
+    if np.isnan(error).all():
+        return []
+    note = _(
+        "Expected calibration error by the day of the answer, with its interval (19 of 20 resamples), and what chance "
+        "alone makes of as many cases where every stated probability is right. Gaps have fewer than %(count)d reviewed "
+        "cases: choose weeks or months.",
+        count=ENOUGH_AT_ONCE,
+    )
+    lines = [
+        ("error", _("Calibration error"), error),
+        ("chance", _("By chance alone"), chance),
+        ("low", _("Lower bound"), low),
+        ("high", _("Upper bound"), high),
+    ]
+    counts = [("cases", _("Cases"), np.array([len(bucket) for bucket in buckets], dtype=np.float64))]
+    return [lines_panel(figures, "calibration-time", _("Calibration error over time"), note, "share", lines, counts)]
