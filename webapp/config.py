@@ -136,7 +136,7 @@ class Config:
     login_lock_minutes: Annotated[int, "How long an account stays locked."] = 15
     password_min_length: Annotated[int, "Shortest password accepted."] = 12
     session_hours: Annotated[int, "How long a log-in lasts at most."] = 12
-    session_idle_minutes: Annotated[int, "A log-in that was not used for so long ends. 0: never for this reason."] = 60
+    session_idle_minutes: Annotated[int, "A log-in that was not used for so long ends. 0: never for this reason."] = 30
     require_totp: Annotated[
         str, "Who must have a second factor, and sets it up before anything else: `off`, `admins` or `all`."
     ] = "off"

@@ -1,5 +1,6 @@
 """Who may use the API, and how much: tokens, quotas, rates, and no cookies."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -119,6 +120,26 @@ def test_an_address_is_counted_by_its_network_and_kept_as_a_fingerprint(
         key = fingerprint("192.0.2.9")
         app.config["SECRET_KEY"] = "another"
         assert fingerprint("192.0.2.9") != key
+
+
+def test_a_refused_request_is_read_to_its_end(config: Config, make_app: Callable[[Config], Flask]) -> None:
+    """Most clients hear of an answer only once they have sent all of their body."""
+    client = make_app(replace(config, api_rate="1 per minute")).test_client()
+    for headers, status in (({"Authorization": "Bearer nonsense"}, 401), ({}, 429)):
+        body = io.BytesIO(bytes(300_000))
+        answer = client.post(
+            "/api/v1/screenings", headers=headers, input_stream=body, content_length=300_000, content_type="image/jpeg"
+        )
+        assert answer.status_code == status
+        assert body.tell() == 300_000
+
+
+def test_json_is_data_and_no_page(client: FlaskClient) -> None:
+    for path, status in ((MODELS, 200), ("/api/v1/nowhere", 404), ("/api/v1/openapi.json", 200)):
+        answer = client.get(path)
+        assert answer.status_code == status
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="api.json"'
+    assert "Content-Disposition" not in client.get("/readyz").headers
 
 
 def test_rates_that_cannot_be_counted(config: Config, make_app: Callable[[Config], Flask], photo: Photo) -> None:

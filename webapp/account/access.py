@@ -4,9 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import abort
+from flask import abort, current_app, request
 from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
 
+from webapp import audit
+from webapp.database import write_transaction
 from webapp.extensions import login
 from webapp.models.user import Role
 
@@ -47,5 +50,15 @@ def refused(role: Role) -> Any | None:
     if not current_user.is_authenticated:
         return login.unauthorized()
     if not current_user.may(role):
+        _note_refusal(role)
         abort(403)
     return None
+
+
+def _note_refusal(role: Role) -> None:
+    """Put it on record that an account asked for more than it may; it is refused even where that cannot be written."""
+    try:
+        with write_transaction():
+            audit.record("page.refuse", f"page:{request.endpoint}", needed=role.value)
+    except SQLAlchemyError:
+        current_app.logger.warning("a refused page could not be put on record", exc_info=True)

@@ -1,7 +1,7 @@
 """The decision to let somebody in: one answer for every kind of failure, and a lock after repeated ones.
 
 Passwords and codes count together. Every failure costs the same, whether there is such an account or not, one hash and
-one small write, so that neither words nor time tell which names exist.
+one small write with an entry in the audit log, so that neither words nor time tell which names exist.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,7 @@ def authenticate(name: str, password: str, config: Config) -> User | None:
     if user is None:
         with write_transaction():
             _write_all_the_same(None)
+            _note_refusal(None)
         return None
 
     def check(held: User) -> bool:
@@ -92,16 +93,23 @@ def _attempt(user: User, config: Config, check: Callable[[User], bool]) -> bool:
         longest = now + timedelta(minutes=config.login_lock_minutes)
         if user.locked_until is not None and now < user.locked_until <= longest:
             _write_all_the_same(user.id)
+            _note_refusal(user.id)
             return False
         if check(user):
             user.locked_until = None
             return True
         user.failed_logins += 1
+        _note_refusal(user.id)
         if user.failed_logins >= config.login_failures:
             user.failed_logins = 0
             user.locked_until = longest
             audit.record_as(audit.NOBODY, "user.lock", f"user:{user.id}", minutes=config.login_lock_minutes)
         return False
+
+
+def _note_refusal(user_id: int | None) -> None:
+    """Put a refused attempt on record; a name that no account has is not written down: it may be a password."""
+    audit.record_as(audit.NOBODY, "session.refuse", f"user:{user_id}" if user_id is not None else "user:unknown")
 
 
 def _write_all_the_same(user_id: int | None) -> None:

@@ -7,6 +7,7 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 # Longer ones are refused before they cost the time of a hash.
 MAX_PASSWORD = 1024
+LONGEST_NEW = 128
 MAX_CODE = 40
 
 _PASSWORD = (InputRequired(lazy_gettext("Please enter your password.")), Length(max=MAX_PASSWORD))

@@ -82,7 +82,7 @@ def touch() -> None:
     """Write down that this browser's session is in use. Where the database cannot be written to, pages still answer."""
     config: Config = current_app.config["LENS"]
     found, now = current_session(), clock.now()
-    if found is None or now - found.seen_at < timedelta(minutes=(config.session_idle_minutes or 60) / COARSE):
+    if found is None or now - found.seen_at < timedelta(minutes=(config.session_idle_minutes or 30) / COARSE):
         return
     try:
         with write_transaction() as transaction:

@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
-from webapp.account.forms import MAX_PASSWORD
+from webapp.account.forms import LONGEST_NEW
 from webapp.config import Config
 from webapp.i18n import gettext as _
 
@@ -60,11 +60,11 @@ def weakness(password: str, name: str, config: Config) -> str | None:
     Besides its length counts how soon it would be guessed: common and leaked passwords, words, names, dates, keyboard
     patterns and the account's own name are tried by zxcvbn (Wheeler, USENIX Security 2016), without any network.
     """
-    if not config.password_min_length <= len(password) <= MAX_PASSWORD:
+    if not config.password_min_length <= len(password) <= LONGEST_NEW:
         return _(
             "The password must have %(least)d to %(most)d characters.",
             least=config.password_min_length,
-            most=MAX_PASSWORD,
+            most=LONGEST_NEW,
         )
     estimate = zxcvbn(password[:ESTIMATED_LENGTH], user_inputs=[name, *LOCAL_WORDS])
     if estimate["score"] < LEAST_SCORE:

@@ -149,7 +149,7 @@ def http_problem(error: HTTPException) -> ResponseReturnValue:
 
 def handle_errors(blueprint: Blueprint) -> None:
     """Answer errors inside the API's views with problems; those of addresses without a view come by `webapp.errors`."""
-    blueprint.register_error_handler(Problem, Problem.response)
+    blueprint.register_error_handler(Problem, _problem)
     blueprint.register_error_handler(HTTPException, http_problem)
     blueprint.register_error_handler(413, http_problem)  # the pages have a handler of their own for this one
     blueprint.register_error_handler(DBAPIError, _database_error)
@@ -157,6 +157,11 @@ def handle_errors(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(OSError, _system_error)
     blueprint.register_error_handler(MLError, _ml_error)
     blueprint.register_error_handler(Busy, _busy)
+
+
+def _problem(problem: Problem) -> ResponseReturnValue:
+    drain()  # one that is raised before the body was read, such as that of too many requests
+    return problem.response()
 
 
 def _busy(error: Busy) -> ResponseReturnValue:

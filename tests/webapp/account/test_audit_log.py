@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask.testing import FlaskClient
 from flask_login import login_user
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
@@ -20,7 +21,7 @@ from webapp.config import PROJECT_FOLDER, Config
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
-from webapp.models.user import User
+from webapp.models.user import Role, User
 
 Run = Callable[..., Result]
 
@@ -183,8 +184,23 @@ def test_logging_in_and_being_locked_are_recorded(
     assert found == [
         ("anna", "session.begin", "user:1"),
         ("anna", "session.end", "user:1"),
+        *[("nobody", "session.refuse", "user:1")] * config.login_failures,
         ("nobody", "user.lock", "user:1"),
     ]
+
+
+def test_refusals_are_recorded(
+    app: Flask, add_user: Callable[..., User], post: Callable[..., TestResponse], client: FlaskClient
+) -> None:
+    """Wrong names, which may be passwords, are not written down; a page that an account may not open is."""
+    add_user("anna", Role.VIEWER)
+    assert post("/login", name="a password in the wrong field", password="x").status_code == 400
+    post("/login", name="anna", password=PASSWORD)
+    assert client.get("/admin/users").status_code == 403
+    found = [(entry.actor, entry.action, entry.subject, entry.details) for entry in entries(app)]
+    assert found[0] == ("nobody", "session.refuse", "user:unknown", {})
+    assert found[2] == ("anna", "page.refuse", "page:admin.users", {"needed": "admin"})
+    assert "wrong field" not in str(found)
 
 
 def test_commands_are_recorded_without_secrets(app: Flask, run: Run) -> None:

@@ -113,19 +113,19 @@ def test_the_key_changes_at_each_log_in(app: Flask, add_user: Callable[..., User
 def test_sessions_end_after_their_time(app: Flask, add_user: Callable[..., User], visit: Visit, clock: Clock) -> None:
     add_user()
     client = visit()
-    for _ in range(13):  # used all day long
-        clock.forward(minutes=55)
+    for _ in range(26):  # used all day long
+        clock.forward(minutes=27)
         assert logged_in(client)
-    clock.forward(minutes=6)
+    clock.forward(minutes=19)
     assert not logged_in(client)  # 12 hours are over, used or not
 
 
 def test_sessions_that_are_not_used_end(app: Flask, add_user: Callable[..., User], visit: Visit, clock: Clock) -> None:
     add_user()
     client, other = visit(), visit()
-    clock.forward(minutes=30)
+    clock.forward(minutes=15)
     assert logged_in(client)
-    clock.forward(minutes=45)
+    clock.forward(minutes=22)
     assert logged_in(client)
     assert not logged_in(other)
     assert "this browser" in client.get("/account").text
@@ -135,12 +135,12 @@ def test_sessions_that_are_not_used_end(app: Flask, add_user: Callable[..., User
 def test_the_last_use_is_kept_coarsely(app: Flask, add_user: Callable[..., User], visit: Visit, clock: Clock) -> None:
     add_user()
     client = visit()
-    clock.forward(minutes=4)
-    logged_in(client)
-    assert rows(app)[0].seen_at == rows(app)[0].created_at
     clock.forward(minutes=2)
     logged_in(client)
-    assert (rows(app)[0].seen_at - rows(app)[0].created_at).total_seconds() == 360
+    assert rows(app)[0].seen_at == rows(app)[0].created_at
+    clock.forward(minutes=1)
+    logged_in(client)
+    assert (rows(app)[0].seen_at - rows(app)[0].created_at).total_seconds() == 180
 
 
 def test_idle_time_can_be_turned_off(
