@@ -26,7 +26,7 @@ help:
 	@echo "make screenshots  take the pictures of README.md anew, of a demonstration made for them (needs chromium)"
 	@echo "make pins     pin requirements.txt and requirements-dev.txt anew"
 	@echo "make audit    look the pinned packages up among known faults (AUDIT_REQUIRED=1: fail where that cannot be done)"
-	@echo "make sbom     write all parts with versions and licences into sbom.cdx.json (CycloneDX)"
+	@echo "make sbom     write all parts that are installed to run it, with versions and hashes, into sbom.cdx.json (CycloneDX)"
 	@echo "make clean    remove .venv and the tools' caches; instance/ (database, photos, models) stays"
 
 run: environment
@@ -80,7 +80,7 @@ screenshots: tools
 
 # The same packages give the same file: it holds no time and no random number.
 sbom: tools
-	@.venv/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file sbom.cdx.json $(python)
+	@.venv/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file sbom.cdx.json requirements.txt
 	@echo "sbom.cdx.json has $$(grep -c '"purl"' sbom.cdx.json) parts."
 
 clean:

@@ -65,15 +65,22 @@ def test_installing_wants_the_hashes() -> None:
 
 
 def test_the_list_of_parts_is_cyclonedx(tmp_path: Path) -> None:
+    """As `make sbom` writes it, which .ci/run does: what runs, pinned, and none of the tools."""
+    recipe = (PROJECT / "Makefile").read_text(encoding="utf-8").partition("\nsbom: tools\n")[2].splitlines()[0]
+    assert "cyclonedx-py requirements" in recipe
+    assert recipe.endswith(" requirements.txt")
+    assert "make sbom" in (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
     command = Path(sys.executable).with_name("cyclonedx-py")
     out = tmp_path / "sbom.json"
     subprocess.run(
-        [command, "environment", "--output-reproducible", "--no-validate", "--output-file", out, sys.executable],
-        check=True, capture_output=True,
+        [command, "requirements", "--output-reproducible", "--no-validate", "--output-file", out, "requirements.txt"],
+        check=True, capture_output=True, cwd=PROJECT,
     )  # fmt: skip
     parts = json.loads(out.read_text(encoding="utf-8"))
     assert parts["bomFormat"] == "CycloneDX"
     found = {part["name"].lower(): part for part in parts["components"]}
     assert {"flask", "torch", "pillow", "argon2-cffi"} <= set(found)
+    assert not {"pytest", "ruff", "mypy"} & set(found)
     assert found["flask"]["version"]
-    assert found["flask"]["licenses"]
+    hashes = [reference["hashes"] for reference in found["flask"]["externalReferences"] if "hashes" in reference]
+    assert hashes
