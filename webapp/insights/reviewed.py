@@ -30,6 +30,7 @@ CALIBRATED = 2000
 ENOUGH_AT_ONCE = 30
 """Cases of one point in time from which its calibration error is shown."""
 RESAMPLES = 300
+RESAMPLES_AT_ONCE = 200
 BINS = 10
 
 
@@ -177,9 +178,9 @@ def calibration_at_once(cases: Sequence[Case], taxonomy: Taxonomy) -> ErrorAtOnc
     confidence, correct = _stated(cases[-CALIBRATED:], taxonomy)
     count, rng = len(confidence), np.random.default_rng(0)
     places = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    drawn = rng.integers(0, count, (RESAMPLES, count))
+    drawn = rng.integers(0, count, (RESAMPLES_AT_ONCE, count))
     low, high = np.quantile(_errors((correct - confidence)[drawn], places[drawn]), (0.025, 0.975))
-    right = rng.random((RESAMPLES, count)) < confidence
+    right = rng.random((RESAMPLES_AT_ONCE, count)) < confidence
     chance = _errors(right - confidence, np.broadcast_to(places, right.shape)).mean()
     return ErrorAtOnce(float(_errors((correct - confidence)[None], places[None])[0]), float(low), float(high), chance)
 
