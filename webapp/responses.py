@@ -94,7 +94,7 @@ def init_headers(app: Flask, config: Config) -> None:
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["Permissions-Policy"] = PERMISSIONS_POLICY
-        if request.path.startswith("/api/") and response.mimetype.endswith("json"):
+        if request.path.startswith("/api/") and (response.mimetype or "").endswith("json"):
             headers.setdefault("Content-Disposition", 'attachment; filename="api.json"')  # data, and never a page
         if request.endpoint != "static":
             headers["Cache-Control"] = "private, no-store"

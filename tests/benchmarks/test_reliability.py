@@ -75,8 +75,13 @@ def test_the_memory_of_decoders_is_counted(tiny_bundle: Bundle, tmp_path: Path) 
         (fork_server,) = started_by(worker)
         assert started_by(fork_server), "decoders are there"
         seen: list[int] = []
+
+        def noted(pid: int) -> list[int]:
+            seen.append(pid)
+            return started_by(pid)
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(serving, "started_by", lambda pid: seen.append(pid) or started_by(pid))
+            patch.setattr(serving, "started_by", noted)
             assert server.memory() > 0
         assert fork_server in seen
     finally:
