@@ -25,6 +25,9 @@ from ml.labels import load_taxonomy
 from tests.webapp.api import send as send_to_api
 from tests.webapp.forms import form_token
 from webapp import clock
+from webapp.cli.reviewed import export_reviewed
+from webapp.cli.train import reviewed_folder
+from webapp.config import Config
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.models.review import ReviewStatus
@@ -32,6 +35,7 @@ from webapp.models.screening import ScreeningRow
 from webapp.models.user import User
 from webapp.reviews.training_set import Wanted, training_set
 from webapp.reviews.writing import Draft, add_review
+from webapp.screening.lifecycle import erase
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 Say = Callable[..., None]
@@ -300,3 +304,17 @@ def test_the_folder_of_an_export_loses_it_too(
     result = app.test_cli_runner().invoke(args=["data", "export-reviewed", str(tmp_path / "export")])
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / "export").rglob("*.jpg"))
+
+
+def test_a_run_of_the_command_line_keeps_its_copies_where_a_deletion_finds_them(
+    app: Flask, taken: Callable[..., ScreeningRow], say: Say, ben: User, tmp_path: Path, config: Config
+) -> None:
+    row = taken("mel", 101)
+    say(row, ben, "mel")
+    with app.app_context():
+        assert reviewed_folder(config.runs / "7") == config.runs.resolve() / "7" / "reviewed"
+        folder = reviewed_folder(tmp_path / "elsewhere" / "mine")
+        export_reviewed(folder, Wanted())
+        assert list(folder.rglob("screening-*.jpg"))
+        erase(row.id)
+    assert not folder.exists()

@@ -1,5 +1,6 @@
 """`flask train`: from a prepared data set to a bundle."""
 
+import hashlib
 import logging
 import os
 import re
@@ -191,7 +192,7 @@ def train_command(
     }
     if include_reviewed:
         wanted = Wanted(options["label_set"], min_reviewers, blind_only)
-        how["reviewed"] = _reviewed(run_folder / FOLDER, wanted, resume=resume)
+        how["reviewed"] = _reviewed(run_folder, wanted, resume=resume)
         how["apart"] = promotion_folder(current_app.config["LENS"], options["label_set"])
     try:
         config, folder = _config(options), models / name / new_version()
@@ -205,16 +206,27 @@ def train_command(
         click.echo(f"{bundle.card.name}@{bundle.card.version}  {bundle.path}")
 
 
-def _reviewed(folder: Path, wanted: Wanted, *, resume: bool) -> Path | None:
+def reviewed_folder(run_folder: Path) -> Path:
+    """Where a run has its copies of reviewed cases: below the folder of all runs, wherever its own folder is, since a
+    deletion looks for them there."""
+    runs = current_app.config["LENS"].runs.resolve()
+    home = run_folder.resolve()
+    if home.parent != runs:
+        home = runs / f"{home.name}-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+    return home / FOLDER
+
+
+def _reviewed(run_folder: Path, wanted: Wanted, *, resume: bool) -> Path | None:
     """The reviewed cases for a run, as a folder: made anew for a new run, the same ones for a resumed one.
 
     None for a resumed run whose cases were all taken away: it goes on without them.
     """
+    folder = reviewed_folder(run_folder)
     if resume and (folder / CARD).exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     card = export_reviewed(folder, wanted)
-    if not card["images"] and resume and has_checkpoint(folder.parent):
+    if not card["images"] and resume and has_checkpoint(run_folder):
         return None
     if not card["images"]:
         raise click.ClickException(
