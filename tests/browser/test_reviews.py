@@ -57,6 +57,7 @@ def test_by_keyboard_dispute_decision_and_undo(open_page: Opener, photo: Photo, 
     ben.keyboard.press("s")
     expect(ben.get_by_role("heading", name="Screening 1")).to_be_visible()
     expect(ben.get_by_role("status")).to_contain_text("The review of screening 2 is stored")
+    ben.wait_for_load_state()  # a page is to be seen before its script listens
     for key, label in (("o", "_other"), ("l", "_no_lesion"), ("t", "_cannot_tell"), ("8", "_cannot_tell")):
         ben.keyboard.press(key)  # seven classes: no number chooses what is none of them
         expect(ben.locator("input[name=label]:checked")).to_have_value(label)
