@@ -196,6 +196,16 @@ def test_skin_takes_the_tone_and_the_lesion_keeps_its_colours(photo: Pixels, mas
     assert lightness == sorted(lightness, reverse=True)
 
 
+def test_cloth_and_walls_keep_their_colours_when_the_skin_changes(photo: Pixels, mask: Mask) -> None:
+    beside = np.zeros_like(photo)
+    beside[:75], beside[75:] = (40, 70, 150), (190, 190, 188)  # blue cloth, a grey wall
+    whole, around = np.hstack([photo, beside]), np.hstack([mask, np.zeros_like(mask)])
+    changed = degrade(whole, BY_NAME["skin_tone"], len(SKIN_TONES), around)
+    assert np.array_equal(changed[:, 230:], whole[:, 230:])
+    alone = degrade(photo, BY_NAME["skin_tone"], len(SKIN_TONES), mask)
+    assert change(changed[:, :150], photo[:, :150]) == pytest.approx(change(alone[:, :150], photo[:, :150]), rel=0.1)
+
+
 def test_tones_lie_in_the_six_groups_of_the_typology_angle() -> None:
     groups = [np.digitize(-typology_angle(*tone), [-55, -41, -28, -10, 30]) for tone in SKIN_TONES.values()]
     assert groups == [0, 1, 2, 3, 4, 5]
