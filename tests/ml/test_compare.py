@@ -68,7 +68,10 @@ def test_figures_are_those_of_the_evaluation_beside_the_bundle(
         low, high = measured["intervals"][place]
         assert found["figures"][name] == {"value": measured[place], "low": low, "high": high}
     precisions = [entry["precision"] for entry in measured["per_class"].values() if entry["precision"] is not None]
-    assert found["figures"]["precision"]["value"] == pytest.approx(fmean(precisions))
+    precision = found["figures"]["precision"]
+    assert precision["value"] == pytest.approx(fmean(precisions))
+    assert measured["macro_precision"] == pytest.approx(precision["value"])
+    assert [precision["low"], precision["high"]] == measured["intervals"]["macro_precision"]
 
 
 def test_folds_are_mean_and_deviation(content: dict[str, Any], folds: tuple[Path, Path]) -> None:

@@ -20,6 +20,7 @@ from ml.screen import Screener
 from ml.train import train
 from ml.train_folds import chosen_folds, train_folds
 from ml.training.ancestors import check_ancestors
+from ml.training.config import TrainingConfig
 from tests.ml.data.layouts import drawn_rashes, place
 from tests.ml.tiny import TINY
 
@@ -124,6 +125,10 @@ def started_from(bundle: Bundle, earlier: Bundle) -> Bundle:
     return replace(bundle, card=replace(bundle.card, lineage=({"name": "earlier", "data": earlier.card.data},)))
 
 
+def begun_from(role: str, place: Path) -> TrainingConfig:
+    return replace(CONFIG, weights=str(place)) if role == "weights" else replace(CONFIG, teacher=str(place))
+
+
 @pytest.mark.parametrize("role", ["weights", "teacher"])
 def test_a_fold_starts_from_nothing_that_has_met_its_test(
     bundles: list[Bundle], data: Path, tmp_path: Path, role: str
@@ -136,7 +141,7 @@ def test_a_fold_starts_from_nothing_that_has_met_its_test(
     prepare(reduced, "folders", tmp_path / "reduced", label_set="mpox", fractions=SHARES, seed=3)
     early = train(CONFIG, tmp_path / "reduced", tmp_path / "run", tmp_path / "m" / "early" / "1", progress_bar=False)
     where = early.path if role == "teacher" else early.path / "weights.safetensors"  # as good as the bundle itself
-    config = replace(CONFIG, **{role: str(where)})
+    config = begun_from(role, where)
     with pytest.raises(TrainingError, match=r"early@1 learnt from or was tuned on \d+ of the 24 images"):
         train_folds(config, data, tmp_path / "runs", tmp_path / "m" / "late" / "1", (1,), progress_bar=False)
     unlisted = tmp_path / "m" / "unlisted"
@@ -145,10 +150,10 @@ def test_a_fold_starts_from_nothing_that_has_met_its_test(
     sums = (unlisted / CHECKSUMS).read_text(encoding="ascii").splitlines(keepends=True)
     (unlisted / CHECKSUMS).write_text("".join(line for line in sums if LEARNT not in line), encoding="ascii")
     with pytest.raises(TrainingError, match="keeps no list of the images"):
-        check_ancestors(replace(CONFIG, **{role: str(unlisted)}), load_dataset(data, 1))
-    check_ancestors(replace(CONFIG, **{role: str(bundles[0].path)}), load_dataset(data, 1))  # its own fold's
+        check_ancestors(begun_from(role, unlisted), load_dataset(data, 1))
+    check_ancestors(begun_from(role, bundles[0].path), load_dataset(data, 1))  # its own fold's
     with pytest.raises(TrainingError, match="Fold 2 cannot start from it"):
-        check_ancestors(replace(CONFIG, **{role: str(bundles[0].path)}), load_dataset(data, 2))
+        check_ancestors(begun_from(role, bundles[0].path), load_dataset(data, 2))
 
 
 def test_a_model_that_has_met_a_folds_test_is_not_evaluated_on_it(

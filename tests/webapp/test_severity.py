@@ -111,7 +111,9 @@ def test_page_and_api_tell_the_grade_and_where_it_comes_from(
         assert row.severity is not None
         row.severity = {name: value for name, value in row.severity.items() if name != "note"}  # as stored before
         db.session.commit()
-    assert client.get(f"/api/v1/screenings/{answer['id']}").json["screening"]["severity"] == severity
+    again = client.get(f"/api/v1/screenings/{answer['id']}").json
+    assert again is not None
+    assert again["screening"]["severity"] == severity
     assert german in client.get(f"/results/{answer['id']}", headers={"Accept-Language": "de"}).text
 
 

@@ -56,8 +56,7 @@ def evaluate_preliminary(data: Path, fold: str | None, split: str, out: Path, re
         if folder is None:
             raise click.ClickException(none_for(label_set))
         look = load_first_look(folder)
-        how = {"resamples": resamples, "seed": seed}
-        figures = evaluate_first_look(look, folder, data, split, out, fold=_one(fold), **how)
+        figures = evaluate_first_look(look, folder, data, split, out, fold=_one(fold), resamples=resamples, seed=seed)
     except MLError as error:
         raise click.ClickException(str(error)) from error
     click.echo(
