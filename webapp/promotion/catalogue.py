@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml.bundle import FIRST_LOOK, PRETRAINED_FOLDER, Bundle, find_bundle, load_bundle, shipped_bundles
 from ml.errors import BundleError
-from ml.preliminary import FirstLookCard, find_first_look, first_look_folders, load_first_look
 from webapp.config import Config
 from webapp.inference import get_models
+
+if TYPE_CHECKING:
+    from ml.preliminary import FirstLookCard
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,16 @@ class FirstLookEntry:
 
     reference: str
     origin: str
-    card: FirstLookCard | None
+    card: "FirstLookCard | None"
     problem: str = ""
     used: bool = False
 
 
 def first_looks(config: Config) -> list[FirstLookEntry]:
     """All first looks, trained ones first, the newest at the top."""
+    # Imported here: the web application must start without loading numerical libraries.
+    from ml.preliminary import find_first_look, first_look_folders
+
     found = []
     for path in first_look_folders(config.models):
         card, problem = _verified_first_look(path, _stamp(path))
@@ -109,7 +115,9 @@ def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=64)
-def _verified_first_look(path: Path, stamp: tuple[tuple[str, int, int], ...]) -> tuple[FirstLookCard | None, str]:
+def _verified_first_look(path: Path, stamp: tuple[tuple[str, int, int], ...]) -> "tuple[FirstLookCard | None, str]":
+    from ml.preliminary import load_first_look
+
     try:
         return load_first_look(path).card, ""
     except BundleError as error:
