@@ -37,13 +37,13 @@ def test_recommendations_say_what_matters() -> None:
 
 def test_a_status_beyond_the_named_class_is_explained() -> None:
     healthy, mole = (Label(status, status, status, status) for status in (Status.HEALTHY, Status.BENIGN))
-    assert advice.is_beyond_named("infectious", healthy, None)
-    assert advice.is_beyond_named("uncertain", healthy, None)
-    assert advice.is_beyond_named("infectious", mole, 0.01)
-    assert not advice.is_beyond_named("healthy", healthy, None)
-    assert not advice.is_beyond_named("malignant", mole, 0.5), "there the risk says why"
-    assert not advice.is_beyond_named("infectious", None, None)
-    assert "more cautious" in advice.beyond_named()
+    assert advice.beyond_named("infectious", healthy, None)
+    assert advice.beyond_named("uncertain", healthy, None)
+    assert advice.beyond_named("infectious", mole, 0.01)
+    assert not advice.beyond_named("healthy", healthy, None)
+    assert not advice.beyond_named("malignant", mole, 0.5), "there the risk says why"
+    assert not advice.beyond_named("infectious", None, None)
+    assert "more cautious" in advice.beyond_named("infectious", healthy, None)
 
 
 def test_every_history_status_has_a_word() -> None:

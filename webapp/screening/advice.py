@@ -279,13 +279,10 @@ def is_more_cautious(status: str, risk: float, thresholds: dict[str, float] | No
     return status in ("malignant", "uncertain") and status != by_risk
 
 
-def is_beyond_named(status: str, label: Label | None, risk: float | None) -> bool:
-    """Whether the status is not that of the named class, and no malignant risk tells why (see ml.screening)."""
-    return label is not None and status != label.status and (risk is None or status == "infectious")
-
-
-def beyond_named() -> str:
-    """Why the status can be more worrying than the class that is named."""
+def beyond_named(status: str, label: Label | None, risk: float | None) -> str:
+    """Why the status is not that of the named class; empty where it is, or where the malignant risk tells why."""
+    if label is None or status == label.status or (risk is not None and status != "infectious"):
+        return ""
     return _(
         "The status is more cautious than the class named here. It goes by how likely all contagious classes are "
         "together, and by each photo alone."
@@ -309,8 +306,7 @@ def find_label(taxonomy: Taxonomy | None, code: str) -> Label | None:
 
 def class_word(taxonomy: Taxonomy | None, code: str) -> str:
     """The full name of a class in the visitor's language; its code where the label set no longer tells it."""
-    label = find_label(taxonomy, code)
-    return class_name(label) if label else code
+    return class_name(label) if (label := find_label(taxonomy, code)) else code
 
 
 def class_description(label: Label) -> str:

@@ -66,8 +66,7 @@ def _named(row: ScreeningRow, taxonomy: Taxonomy | None) -> str:
                     "for it, gives reason to be."
                 )
             )
-    if advice.is_beyond_named(str(row.status), label, risk):
-        sentences.append(advice.beyond_named())
+    sentences.append(advice.beyond_named(str(row.status), label, risk))
     gate = row.gate or {}
     if gate.get("verdict") == "usable":
         sentences += _left_out(row)
