@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from ml.bundle import Bundle
 from ml.labels import Status
 from ml.screening import Gate, Screening
 from tests.webapp.api import kind_of
@@ -103,13 +102,9 @@ def test_the_page_shows_everything_and_needs_nothing(client: FlaskClient) -> Non
 
 
 @pytest.fixture
-def described(
-    app: Flask, photo: Callable[..., bytes], tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> schemathesis.BaseSchema:
+def described(app: Flask, photo: Callable[..., bytes]) -> schemathesis.BaseSchema:
     """The application's own description, with photos where it asks for files."""
     schemathesis.openapi.format("binary", st.sampled_from([photo(), photo("mel", 1, "PNG")]))
-    # The model here answers with one label set: any other is well-formed, and refused all the same.
-    monkeypatch.setattr(openapi, "taxonomy_names", lambda: [tiny_bundle.card.label_set])
     return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
 
 
