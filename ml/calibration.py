@@ -1,14 +1,19 @@
 """From logits to probabilities one can read as such, to a named class, and to the two thresholds on risk."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ml.metrics import wilson_interval
+from ml import metrics
+from ml.bootstrap import bootstrap
 
 Floats = NDArray[np.float64]
+
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,19 +87,32 @@ def fit_prior_power(probabilities: Floats, labels: NDArray[np.int64], priors: Fl
     return float(next(p for p, f in zip(powers, figures, strict=True) if f >= best - 0.002))
 
 
-def fit_thresholds(risk: Floats, malignant: NDArray[np.bool_], sensitivity: float, missed: float) -> dict[str, float]:
+def fit_thresholds(
+    risk: Floats, malignant: NDArray[np.bool_], lesions: Sequence[str], sensitivity: float, missed: float
+) -> dict[str, float]:
     """The thresholds `malignant` and `uncertain` on validation risk [N], from its malignant images [N].
 
-    `malignant` is the highest value whose sensitivity has a lower 95 % bound (Wilson) of at least `sensitivity`, which
-    counts images as if each were of a lesion of its own: a little too narrow where lesions have several;
-    `uncertain` is the highest below which at most the share `missed` of malignant images falls. Where too few
-    malignant images exist to support a bound, the threshold falls to the lowest risk among them: flag all of them.
+    Malignant lesions are counted: the images of one, by its name in `lesions` [N], share its weight. `malignant` is the
+    highest value whose sensitivity has a lower bound of at least `sensitivity`, of the 95 % interval of a bootstrap
+    over lesions; `uncertain` is the highest below which at most the share `missed` of malignant lesions falls. Where
+    too few exist to support a bound, the threshold falls to the lowest risk among them: flag all of them.
     """
-    ordered = np.sort(risk[malignant])
-    count = len(ordered)
-    if count == 0:
+    if not malignant.any():
         return {"malignant": 0.5, "uncertain": 0.1}
-    allowed = [k for k in range(count) if wilson_interval(count - k, count)[0] >= sensitivity]
-    upper = float(ordered[max(allowed, default=0)])
-    lower = float(ordered[int(np.floor(missed * count))])
+    own, names = risk[malignant], np.asarray(lesions)[malignant]
+    _, lesion, images = np.unique(names, return_inverse=True, return_counts=True)
+    share = 1 / images[lesion]
+    everyone = np.ones(len(own), np.bool_)
+
+    def bound(threshold: float) -> float:
+        flagged = own >= threshold
+        found = bootstrap(lambda times: {"": metrics.sensitivity(everyone, flagged, times * share)}, names.tolist())
+        return found[""].low
+
+    values = np.unique(own)
+    # Every resample's sensitivity only falls as the threshold rises, and so does the bound.
+    first = bisect_left(range(len(values)), True, key=lambda at: bound(values[at]) < sensitivity - ROUNDING)
+    upper = float(values[max(first - 1, 0)])
+    below = np.array([share[own < value].sum() for value in values]) / share.sum()
+    lower = float(values[np.flatnonzero(below <= missed)[-1]])
     return {"malignant": upper, "uncertain": min(lower, upper)}

@@ -30,7 +30,7 @@ class OperatingPoint:
 
 def fitted_point(validation: Predictions, sensitivity: float, missed: float) -> OperatingPoint:
     """The thresholds that training would have fixed for this request, on the same validation images."""
-    thresholds = fit_thresholds(validation.risk, validation.malignant, sensitivity, missed)
+    thresholds = fit_thresholds(validation.risk, validation.malignant, validation.lesions, sensitivity, missed)
     return OperatingPoint(
         "asked for", thresholds, "fixed on the validation split for this evaluation", sensitivity, missed
     )

@@ -59,7 +59,9 @@ def recalibrated(bundle: Bundle, folder: Path) -> dict[str, Any]:
     logits, truth = Classifier(bundle).predict(pictures).logits.astype(np.float64), np.array(labels)
     points = OperatingPoints(sensitivity=0.55, missed=0.1)
     priors = np.full(len(bundle.card.classes), 1 / len(bundle.card.classes))
-    found = fix_choices(logits, truth, priors, load_taxonomy(bundle.card.label_set), points)
+    found = fix_choices(
+        logits, truth, [str(row) for row in range(len(truth))], priors, load_taxonomy(bundle.card.label_set), points
+    )
     return {"calibration": found.calibration, "thresholds": found.thresholds}
 
 

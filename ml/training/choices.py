@@ -1,5 +1,6 @@
 """What is chosen on the validation split once logits are known: calibration, thresholds on risk, and naming power."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,13 @@ class Choices:
 def fix_choices(
     logits: NDArray[np.float64],
     labels: NDArray[np.int64],
+    lesions: Sequence[str],
     priors: NDArray[np.float64],
     taxonomy: Taxonomy,
     points: OperatingPoints,
 ) -> Choices:
-    """From validation logits [N, C] as serving will have them, labels [N] and class shares of training [C]."""
+    """From validation logits [N, C] as serving will have them, labels [N], lesions [N] and class shares of
+    training [C]."""
     fitted = fit_calibration(logits, labels)
     probabilities = fitted.probabilities(logits)
     power = fit_prior_power(probabilities, labels, priors)
@@ -38,7 +41,7 @@ def fix_choices(
     figures: dict[str, float] = {}
     if malignant:
         risk, truth = probabilities[:, malignant].sum(axis=1), np.isin(labels, malignant)
-        thresholds = fit_thresholds(risk, truth, points.sensitivity, points.missed)
+        thresholds = fit_thresholds(risk, truth, lesions, points.sensitivity, points.missed)
         figures = _risk_figures(risk, truth, thresholds)
     named = metrics.confusion_matrix(labels, named_class(probabilities, priors, power), len(taxonomy.labels))
     return Choices(

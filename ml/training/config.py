@@ -20,8 +20,9 @@ PRECISIONS = ("auto", "float32", "bf16")
 class OperatingPoints:
     """How the two thresholds on malignant risk are chosen on the validation split.
 
-    `sensitivity`: the malignant threshold is the highest whose sensitivity has a lower 95 % bound of at least this.
-    `missed`: the uncertain threshold is the highest that would miss at most this share of malignant images.
+    `sensitivity`: the malignant threshold is the highest whose sensitivity to lesions has a lower 95 % bound of at
+    least this.
+    `missed`: the uncertain threshold is the highest that would miss at most this share of malignant lesions.
     """
 
     sensitivity: float = 0.90

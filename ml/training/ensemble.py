@@ -68,7 +68,9 @@ def make_ensemble(
     with tempfile.TemporaryDirectory() as draft:  # choices are fitted on the weights as they will be served, packed
         packed = save_bundle(Path(draft) / card.name / card.version, card, weights, gate)
         logits = _logits(packed.networks(), dataset, progress)
-    chosen = fix_choices(logits, labels, np.asarray(first.class_priors), taxonomy, points)
+    chosen = fix_choices(
+        logits, labels, [r.lesion_id for r in records], np.asarray(first.class_priors), taxonomy, points
+    )
     card = replace(
         card,
         calibration=chosen.calibration,

@@ -43,9 +43,10 @@ def finish(
         weights = pack(weights)
         run.network.load_state_dict({name: torch.from_numpy(value) for name, value in unpack(weights).items()})
     logits = _validation_logits(run, dataset)
+    lesions = [record.lesion_id for record in dataset.split("val")]
     counts = np.bincount(run.training.labels, minlength=run.classes).astype(np.float64)
     priors = counts / counts.sum()
-    chosen = fix_choices(logits, labels, priors, taxonomy, config.operating_points)
+    chosen = fix_choices(logits, labels, lesions, priors, taxonomy, config.operating_points)
     architecture, data, lineage = find_architecture(config.architecture), dataset.fingerprint(), _lineage(config)
     card = Card(
         name=folder.parent.name,

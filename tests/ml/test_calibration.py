@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml.calibration import Calibration, fit_calibration, fit_prior_power, fit_thresholds, named_class, softmax
-from ml.metrics import expected_calibration_error, wilson_interval
+from ml.metrics import expected_calibration_error
 
 
 @pytest.fixture
@@ -56,14 +56,36 @@ def test_thresholds_keep_their_promises() -> None:
     random = np.random.default_rng(1)
     malignant = np.arange(1200) < 250
     risk = np.where(malignant, random.beta(4, 2, 1200), random.beta(1, 6, 1200))
-    found = fit_thresholds(risk, malignant, sensitivity=0.90, missed=0.02)
-    caught = int((risk[malignant] >= found["malignant"]).sum())
-    assert wilson_interval(caught, 250)[0] >= 0.90
-    assert wilson_interval(caught - 1, 250)[0] < 0.90, "a higher threshold would have done"
-    assert (risk[malignant] < found["uncertain"]).mean() <= 0.02
+    lesions = [str(number // 2) for number in range(1200)]
+    found = fit_thresholds(risk, malignant, lesions, sensitivity=0.90, missed=0.02)
+
+    def bound(threshold: float) -> float:
+        """The lower bound from lesions drawn one by one."""
+        caught, draw = (risk >= threshold)[:250].reshape(-1, 2).mean(axis=1), np.random.default_rng(5)
+        return float(np.quantile([caught[draw.integers(0, 125, 125)].mean() for _ in range(4000)], 0.025))
+
+    ordered = np.sort(risk[malignant])
+    at = int(np.searchsorted(ordered, found["malignant"]))
+    assert bound(found["malignant"]) >= 0.895
+    assert bound(ordered[at + 3]) < 0.905, "a higher threshold would have done"
+    below = (risk < found["uncertain"])[malignant].mean()
+    assert below <= 0.02 < below + 1 / 250
     assert found["uncertain"] < found["malignant"]
+
+
+def test_a_lesion_counts_once_however_often_it_was_photographed() -> None:
+    random = np.random.default_rng(2)
+    risk, malignant = random.beta(4, 2, 300), np.ones(300, np.bool_)
+    lesions = [str(number) for number in range(300)]
+    once = fit_thresholds(risk, malignant, lesions, 0.9, 0.05)
+    often = np.repeat(np.arange(300), np.where(risk < 0.4, 1, 6))
+    many = fit_thresholds(risk[often], malignant[often], [lesions[row] for row in often], 0.9, 0.05)
+    assert many == once
+    as_images = fit_thresholds(risk[often], malignant[often], [str(row) for row in range(len(often))], 0.9, 0.05)
+    assert as_images["uncertain"] > once["uncertain"]
 
 
 def test_too_few_malignant_images_flag_them_all() -> None:
     risk, malignant = np.array([0.2, 0.9, 0.1, 0.3]), np.array([True, True, False, False])
-    assert fit_thresholds(risk, malignant, 0.9, 0.02) == {"malignant": 0.2, "uncertain": 0.2}
+    assert fit_thresholds(risk, malignant, ["a", "b", "c", "d"], 0.9, 0.02) == {"malignant": 0.2, "uncertain": 0.2}
+    assert fit_thresholds(risk[2:], malignant[2:], ["c", "d"], 0.9, 0.02) == {"malignant": 0.5, "uncertain": 0.1}

@@ -53,7 +53,7 @@ def test_a_refused_image_is_not_found_whatever_the_network_named() -> None:
 def test_thresholds_asked_for_are_those_that_training_fixes_on_validation() -> None:
     validation = answers(300, seed=1)
     point = fitted_point(validation, 0.8, 0.05)
-    assert point.thresholds == fit_thresholds(validation.risk, validation.malignant, 0.8, 0.05)
+    assert point.thresholds == fit_thresholds(validation.risk, validation.malignant, validation.lesions, 0.8, 0.05)
     assert (point.sensitivity, point.missed) == (0.8, 0.05)
 
 

@@ -27,7 +27,7 @@ from webapp.cli.train import checked_name
     type=click.FloatRange(0, 1, max_open=True),
     default=0.02,
     show_default=True,
-    help="Share of malignant images that benign may miss.",
+    help="Share of malignant lesions that benign may miss.",
 )
 @with_appcontext
 def ensemble_command(members: tuple[str, ...], data: Path, name: str, sensitivity: float, missed: float) -> None:

@@ -97,7 +97,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option("--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "eight"]))
 @augmentation_options
 @click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
-@click.option("--missed", default=0.02, show_default=True, help="Share of malignant images that benign may miss.")
+@click.option("--missed", default=0.02, show_default=True, help="Share of malignant lesions that benign may miss.")
 @click.option("--packed", is_flag=True, help="Store the weights in a byte each: half the size.")
 @click.option(
     "--compile/--no-compile",
