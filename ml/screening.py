@@ -37,7 +37,9 @@ TIPS = {
     "too_bright": "less_light",
     "too_small": "move_closer",
     "low_contrast": "photograph_the_lesion",
+    "compressed": "send_the_original",
     "hair": "part_the_hair",
+    "too_far": "go_closer",
 }
 
 HALF = 0.5

@@ -11,11 +11,12 @@ from scipy.ndimage import uniform_filter1d
 
 from ml.data.drawn import draw_lesion
 from ml.gate import KINDS, GateModel, Seen, fit_gate, neighbour_distance
-from ml.gate_quality import MOSTLY_HAIR, quality_limits, quality_scores
+from ml.gate_blocks import blockiness
+from ml.gate_quality import BLOCKY, MOSTLY_HAIR, TINY, quality_limits, quality_scores
 from ml.gate_texture import texture
 from ml.screening import TIPS
 from ml.training.negatives import generated
-from ml.training.variations import varied
+from ml.training.variations import as_jpeg, varied
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,7 @@ def fitted() -> GateModel:
 
     qualities = [
         {"short_side": 300.0, "brightness": b, "sharpness": s, "steadiness": s / 2, "yellowness": s}
+        | {"blockiness": 0.05, "lesion": 0.2}
         for b, s in zip(random.normal(150, 10, 600), random.normal(0.3, 0.02, 600), strict=True)
     ]
     others = {"not_dermatoscopic": pictures(80, 0, 3), "not_skin": pictures(80, 1, -3)}
@@ -65,6 +67,8 @@ GOOD = {
     "steadiness": 0.15,
     "yellowness": 0.3,
     "hair": 0.0,
+    "blockiness": 0.05,
+    "lesion": 0.2,
 }
 
 
@@ -90,6 +94,8 @@ def seen(*shifts: tuple[int, float]) -> Seen:
         (GOOD | {"sharpness": 2.0}, seen(), "poor_quality", "noise"),
         (GOOD | {"yellowness": 3.0}, seen(), "poor_quality", "yellow_light"),
         (GOOD | {"hair": 0.5}, seen(), "poor_quality", "hair"),
+        (GOOD | {"blockiness": 0.5}, seen(), "poor_quality", "compressed"),
+        (GOOD | {"lesion": 0.004}, seen(), "poor_quality", "too_far"),
         (GOOD | {"sharpness": 0.02}, seen((1, -5.0)), "not_skin", "not_skin"),
         (GOOD | {"brightness": 20.0}, seen((1, -5.0)), "not_skin", "not_skin"),
     ],
@@ -111,6 +117,21 @@ def test_what_could_not_be_measured_is_refused(fitted: GateModel, name: str) -> 
         assert name not in gate.scores
     blind = GateModel(fitted.arrays, {**fitted.limits, "usable": math.nan})
     assert blind.decide(scores).verdict != "usable"
+
+
+def test_a_lesion_that_was_not_found_is_no_fault(fitted: GateModel) -> None:
+    without = {name: value for name, value in GOOD.items() if name != "lesion"}
+    assert fitted.decide({**without, **fitted.scores(seen())}).verdict == "usable"
+
+
+def test_limits_of_compression_and_distance_give_way_to_pictures_of_that_kind() -> None:
+    """A model of strongly compressed photos, or of rashes of small spots, does not refuse what it learnt from."""
+    usual = [GOOD] * 400
+    found = quality_limits(usual)
+    assert (found["blockiness"], found["lesion"]) == (BLOCKY, TINY)
+    assert quality_limits([{**one, "blockiness": 0.8} for one in usual])["blockiness"] > 0.8
+    assert quality_limits([{**one, "lesion": 0.006} for one in usual])["lesion"] <= 0.006
+    assert quality_limits([{k: v for k, v in one.items() if k != "lesion"} for one in usual])["lesion"] == TINY
 
 
 def test_few_usable_pictures_are_refused(fitted: GateModel) -> None:
@@ -200,6 +221,45 @@ def test_small_and_flat_photos_are_refused_from_some_step_on(fitted: GateModel, 
     flat = ((grey + (photo - grey) * share).round().astype(np.uint8) for share in (1, 0.6, 0.3, 0.05, 0))
     assert turns(sweep(gate, flat))[0] is None
     assert turns(sweep(gate, [np.full_like(photo, 128)])) == ["low_contrast"]
+
+
+@pytest.mark.parametrize("code", ["nv", "mel", "bcc"])
+def test_ever_more_compression_is_refused_from_some_step_on(
+    fitted: GateModel, by_drawings: dict[str, float], code: str
+) -> None:
+    """As it comes, and with a part cut off; what is compressed beyond measure has lost its sharpness, too."""
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings})
+    image = Image.fromarray(draw_lesion(code, np.random.default_rng(5), (300, 400)))
+    packed = [as_jpeg(image, quality) for quality in (95, 70, 12, 8, 4)]
+    for pictures in (packed, [picture[3:, 5:] for picture in packed]):
+        reasons = sweep(gate, pictures)
+        assert (reasons[0], reasons[-1]) == (None, "compressed")
+        assert set(reasons) <= {None, "blur", "compressed"}
+    enlarged = [image.resize((600, 450)) for image in (image, Image.fromarray(as_jpeg(image, 4)))]
+    assert blockiness(np.asarray(enlarged[1])) > 3 * blockiness(np.asarray(enlarged[0]))
+
+
+def test_blocks_too_small_for_the_network_to_see_are_no_fault() -> None:
+    large = Image.fromarray(draw_lesion("mel", np.random.default_rng(5), (300, 400))).resize((2000, 1500))
+    assert blockiness(as_jpeg(large, 10)) < BLOCKY / 2
+
+
+def test_marks_in_one_direction_are_no_blocks(photo: np.ndarray) -> None:
+    ruler = photo.copy()
+    ruler[250:, ::8] = 20
+    assert blockiness(ruler) < BLOCKY / 2
+    assert blockiness(np.zeros((20, 20, 3), np.uint8)) == 0.0
+
+
+def test_an_ever_smaller_lesion_is_refused_from_some_step_on(fitted: GateModel, by_drawings: dict[str, float]) -> None:
+    gate = replace(fitted, limits={**fitted.limits, **by_drawings, "noise": 9.0})
+    skin = np.random.default_rng(3).normal((190, 150, 130), 2, (300, 400, 3)).clip(0, 255).astype(np.uint8)
+    rows, columns = np.mgrid[:300, :400]
+    far = []
+    for radius in (90, 60, 40, 17, 15):
+        spot = np.hypot(rows - 150, columns - 200) < radius
+        far.append(np.where(spot[..., None], np.array([110, 80, 60], np.uint8), skin))
+    assert turns(sweep(gate, far)) == [None, "too_far"]
 
 
 def test_texture_is_the_same_for_a_turned_or_mirrored_picture() -> None:

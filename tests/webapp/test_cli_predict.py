@@ -120,6 +120,7 @@ def test_the_setting_decides_on_ordinary_photos(
         "steadiness": 0.3,
         "yellowness": 0.0,
         "hair": 0.0,
+        "blockiness": 0.0,
     }
     ordinary = Gate.refused(NOT_DERMATOSCOPIC, NOT_DERMATOSCOPIC, good)
     monkeypatch.setattr(GateModel, "judge", lambda *_: ordinary)

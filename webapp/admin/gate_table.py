@@ -58,6 +58,8 @@ def gate_limits(card: Card | None) -> dict[str, Limits]:
         "steadiness": Limits(least=own.get("steadiness")),
         "yellowness": Limits(most=own.get("yellowness")),
         "hair": Limits(most=MOSTLY_HAIR),
+        "blockiness": Limits(most=own.get("blockiness")),
+        "lesion": Limits(least=own.get("lesion")),
         USABLE: Limits(least=own.get(USABLE)),
         "novelty": Limits(most=own.get("novelty")),
     }

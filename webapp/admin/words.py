@@ -39,7 +39,9 @@ def reason(code: str) -> str:
         "too_bright": _("Too bright"),
         "too_small": _("Too few pixels"),
         "low_contrast": _("Hardly any contrast"),
+        "compressed": _("Strongly compressed"),
         "hair": _("Hair"),
+        "too_far": _("Too far away"),
     }
     return words.get(code, code)
 
@@ -54,6 +56,8 @@ def score(code: str) -> str:
         "steadiness": _("Sharpness where it is least"),
         "yellowness": _("Yellowness of the light in stops"),
         "hair": _("Share under dark hair (0 to 1)"),
+        "blockiness": _("Traces of compression"),
+        "lesion": _("Share that the lesion covers (0 to 1)"),
         "novelty": _("Distance to the training pictures"),
         "usable": _("Looks like the photos that the model was made for"),
         "not_dermatoscopic": _("Looks like an ordinary photo of skin"),
@@ -76,6 +80,8 @@ def score_meaning(code: str) -> str:
         "steadiness": _("As sharpness, in the direction in which it is least; a movement blurs along its path alone."),
         "yellowness": _("How far blue lies behind red and green in the colour of the light; yellow lamps raise it."),
         "hair": _("Dark hair on the picture; beyond the limit it hides too much of the lesion."),
+        "blockiness": _("Steps between the squares in which JPEG stores a picture; strong compression raises them."),
+        "lesion": _("Found by colour alone; below the limit the photo was taken from too far away."),
         "novelty": _("Mean distance to the nearest training pictures, as the model sees them; large means unlike any."),
         "usable": _(
             "Probability; below the limit there is no answer. The reason given is the likelier of the other two kinds, "

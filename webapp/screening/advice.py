@@ -112,7 +112,7 @@ def recommendation(status: str) -> Recommendation:
 def refusal(reason: str) -> str:
     """Why a photo was not answered, by the gate's reason code."""
     sentences = {
-        "not_skin": _("The photo does not seem to show skin."),
+        "not_skin": _("The photo does not seem to show a place on the skin from close by."),
         "not_dermatoscopic": _(
             "The photo looks like an ordinary photo. The model was made for pictures taken through a dermatoscope, "
             "the magnifier with its own light that skin doctors use."
@@ -128,7 +128,9 @@ def refusal(reason: str) -> str:
         "too_bright": _("The photo is too bright: parts of it are washed out."),
         "too_small": _("The photo has too few pixels to show the structure of a lesion."),
         "low_contrast": _("The photo shows hardly any structure: no lesion stands out."),
+        "compressed": _("The photo was compressed so strongly that fine structure is lost."),
         "hair": _("Hair covers most of the lesion."),
+        "too_far": _("The lesion takes up too little of the photo."),
     }
     return sentences.get(reason, _("The photo is not suited for this model."))
 
@@ -144,7 +146,9 @@ def refusal_figure(gate: Mapping[str, Any]) -> str:
         "too_bright": "brightness",
         "too_small": "short_side",
         "low_contrast": "contrast",
+        "compressed": "blockiness",
         "hair": "hair",
+        "too_far": "lesion",
     }
     reason, limit = gate["reason"], gate.get("limit")
     value = gate["scores"].get(names.get(reason, ""))
@@ -160,7 +164,13 @@ def refusal_figure(gate: Mapping[str, Any]) -> str:
         "too_bright": _("Brightness %(value)d of 255; at most %(limit)d is allowed.", **whole),
         "too_small": _("The shorter side has %(value)d pixels; at least %(limit)d are needed.", **whole),
         "low_contrast": _("Contrast %(value)s; at least %(limit)s is needed.", **exact),
+        "compressed": _("Traces of compression %(value)s; at most %(limit)s is allowed.", **exact),
         "hair": _("Hair on %(value)s of the photo; at most %(limit)s.", value=percent(value), limit=percent(limit)),
+        "too_far": _(
+            "The lesion covers %(value)s of the photo; at least %(limit)s is needed.",
+            value=percent(value),
+            limit=percent(limit),
+        ),
     }
     return sentences[reason]
 
@@ -194,6 +204,10 @@ def retake(tip: str) -> str:
         "more_light": _("Use bright, even light, such as daylight at a window."),
         "less_light": _("Avoid flash and direct sun; turn a little until nothing shines."),
         "move_closer": _("Move closer, or use a camera with more pixels, and do not send a reduced picture."),
+        "send_the_original": _(
+            "Send the photo as your camera stored it: messengers and screenshots compress it. Upload it as a file."
+        ),
+        "go_closer": _("Move closer, so that the lesion fills about half of the picture."),
         "part_the_hair": _("Part the hair or hold it aside, so that the lesion lies free."),
     }
     return sentences.get(tip, _("Photograph the lesion sharply, in even light, from close by."))
