@@ -19,7 +19,7 @@ from ml.architectures import build_model
 from ml.bundle import Bundle, graph_name
 from ml.card import Card
 from ml.errors import BundleError
-from ml.runtime import Answers, Head, Runtime, TorchRuntime, load_arrays
+from ml.runtime import Answers, Head, Runtime, TorchRuntime, full_precision, load_arrays
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -94,13 +94,8 @@ def compile_network(card: Card, weights: Mapping[str, NDArray[Any]]) -> bytes:
             _mark_missing(tensor)
     content = bytes(model.SerializeToString())
     pictures = np.random.default_rng(0).normal(size=(3, 3, card.image_size, card.image_size)).astype(np.float32)
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")  # training may have set a lower one for this process
-    try:
-        with torch.inference_mode():
-            own = network.backbone(torch.from_numpy(pictures)).numpy()
-    finally:
-        torch.set_float32_matmul_precision(precision)
+    with torch.inference_mode(), full_precision():
+        own = network.backbone(torch.from_numpy(pictures)).numpy()
     if not np.allclose(_opened(_filled(content, weights)).run([OUTPUT], {INPUT: pictures})[0], own, atol=TOLERANCE):
         raise BundleError(
             f"The compiled graph of '{card.name}' answers otherwise than the network itself. "

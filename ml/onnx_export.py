@@ -18,6 +18,7 @@ from ml.errors import BundleError
 from ml.files import write_bytes
 from ml.labels import Status, load_taxonomy
 from ml.preprocess import Preprocessing
+from ml.runtime import full_precision
 from ml.transforms.serving import VIEWS
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _check_equal(bundle: Bundle, content: bytes) -> None:
     graph, session = build_graph(bundle), open_session(content)
     for batch in (1, 3):
         inputs = example_inputs(bundle, batch)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             wanted = graph(*(torch.from_numpy(value) for value in inputs.values()))
         for found, own in zip(session.run(None, inputs), wanted, strict=True):
             if not np.allclose(found, own.numpy(), atol=TOLERANCE):

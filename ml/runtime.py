@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,6 +98,20 @@ class TorchRuntime:
             f"head.{name}": value.float().cpu().numpy() for name, value in self._network.head.state_dict().items()
         }
         return Head.of(weights)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Have torch multiply in single precision for a while, in all of the process: training allows it less, which
+    processors with matrix tiles make use of."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def load_state(bundle: Bundle) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from flask import Flask
 
 from ml.architectures import build_model
@@ -17,7 +16,7 @@ from ml.compiled import CompiledRuntime, compile_network, open_runtime
 from ml.data.manifest import load_dataset, read_image
 from ml.errors import BundleError
 from ml.predict import Classifier
-from ml.runtime import TorchRuntime, load_arrays
+from ml.runtime import TorchRuntime, full_precision, load_arrays
 from ml.training.compiling import compile_model
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
@@ -36,12 +35,10 @@ print(screener.screen([photo])[0].gate.verdict, "torch" in sys.modules)
 
 
 @pytest.fixture(autouse=True)
-def full_precision() -> Iterator[None]:
+def as_served() -> Iterator[None]:
     """Training sets a lower precision for all of its process, which torch's answers would then have here too."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision(before)
+    with full_precision():
+        yield
 
 
 @pytest.fixture(scope="module")
