@@ -1,20 +1,19 @@
-"""The one place that holds loaded models: loaded at the first use, once, and used by one request at a time."""
+"""Which model answers now: loaded at the first use, once, and used by one request at a time."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from ml.errors import BundleError, DatasetError
+from ml.errors import BundleError
 from webapp.config import Config, ConfigError
+from webapp.loaded_models import LoadedModels, Reference
 from webapp.metrics import STAGES
 from webapp.model_names import configured, stated_label_sets, versions
 from webapp.promotion.standing import Standing, Standings
@@ -22,44 +21,21 @@ from webapp.promotion.start import Starts
 from webapp.turns import Turns
 
 if TYPE_CHECKING:
-    from ml.bundle import Bundle
     from ml.screen import Screener
-    from ml.severity import SeverityStage
-    from ml.similar import CaseIndex
     from webapp.models.promotion import StartModel
 
 log = logging.getLogger(__name__)
 
-SPARE_LOADED = 1
-"""Models held in memory beyond one for each model that answers: the one before a promotion. Those used last stay."""
 RETRY_SECONDS = 10.0
 """How long a promoted model that could not be loaded is left alone before it is tried again."""
-KEPT_REFERENCES = 4
-"""Models whose cards and confirmed cases are held in memory for looking at old answers."""
 
 
 class Busy(Exception):
     """The model is in use and did not become free in time."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model in memory, and the SHA-256 of the SHA256SUMS that it was verified against."""
-
-    screener: Screener
-    digest: str
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a model's bundle tells about its answers: its card and, where it keeps them, its confirmed cases."""
-
-    bundle: Bundle
-    cases: CaseIndex | None
-
-
 class Models:
-    """Loaded models by the folder of their bundle, so that a newly promoted bundle is loaded when it is asked for.
+    """The models that answer, the promoted ones loaded when they are asked for.
 
     For each label set the promotions say which model answers, and below them `MODEL`, where a name stands for the
     version that answered first. A promoted one answers once it is loaded and found whole; until then, or where it is
@@ -71,15 +47,11 @@ class Models:
         self._names = configured(config)
         self._standings = Standings()
         self._starts = Starts(config)
-        self._severity: SeverityStage | None = None
-        self._loading = threading.Lock()
-        self._holding = threading.Lock()
+        self._loaded = LoadedModels(config, self._names, self._standings)
         self._turn = Turns()
-        self._screeners: dict[Path, Loaded] = {}
         self._serving: dict[str, str] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._problems: dict[str, str] = {}
-        self._references: dict[tuple[str, str], Reference] = {}
 
     def get(self, label_set: str | None = None, version: str | None = None) -> Screener:
         """The screener for a label set (the default model's when None), loaded when needed.
@@ -95,7 +67,7 @@ class Models:
         serving = self._serving.get(key, wanted[0])
         if serving != wanted[0]:
             wanted = tuple(dict.fromkeys((wanted[0], serving, *wanted[1:])))
-            if self._loading.locked():  # another thread loads what was promoted; this one need not wait for it
+            if self._loaded.loading():  # another thread loads what was promoted; this one need not wait for it
                 return self.load(serving)
         for reference in wanted[:-1]:
             if self._failed_lately(reference):
@@ -109,24 +81,7 @@ class Models:
 
     def load(self, reference: str) -> Screener:
         """The screener of a model by its reference, loaded and verified where it is not yet. Raises BundleError."""
-        return self._load(reference).screener
-
-    def _load(self, reference: str, digest: str | None = None) -> Loaded:
-        """`digest` is what the SHA-256 of its SHA256SUMS must be. Raises BundleError, also where it is another."""
-        # Imported here: the web application must start without loading a deep-learning library.
-        from ml.bundle import find_bundle
-
-        path = find_bundle(reference, self._config.models)
-        found = self._held(path, digest)
-        if found is None:
-            with self._loading:
-                found = self._held(path, digest) or self._read(path, digest)
-                with self._holding:
-                    self._screeners[path] = found
-                    beside = sum(standing.shadow is not None for standing in self._standings.known.values())
-                    for old in list(self._screeners)[: -len(self._names) - SPARE_LOADED - beside]:
-                        del self._screeners[old]
-        return found
+        return self._loaded.load(reference).screener
 
     def expected(self, label_set: str, reference: str) -> str | None:
         """The digest that is written down of what was promoted, or answered first under a name in `MODEL`; None for
@@ -138,38 +93,9 @@ class Models:
         first = self._starts.pinned(name) if name in self._names else None
         return first.digest if first and first.version == version else None
 
-    def _held(self, path: Path, digest: str | None) -> Loaded | None:
-        with self._holding:
-            found = self._screeners.pop(path, None)
-            if found is not None and digest in (None, found.digest):
-                self._screeners[path] = found  # the last of the dictionary is the one used last
-                return found
-            return None
-
-    def _read(self, path: Path, digest: str | None) -> Loaded:
-        from ml.bundle import CHECKSUMS, load_bundle, naming
-        from ml.files import sha256_file
-        from ml.screen import Screener
-
-        self._severity = self._severity or severity_stage(self._config)
-        bundle = load_bundle(path)
-        found = sha256_file(path / CHECKSUMS)
-        if digest not in (None, found):
-            raise BundleError(f"The model '{bundle.card.name}' was replaced by another of the same name and version.")
-        naming(bundle)
-        try:
-            screener = Screener(
-                bundle,
-                answer_not_dermatoscopic=self._config.answer_not_dermatoscopic,
-                severity=self._severity,
-            )
-        except DatasetError as error:
-            raise BundleError(f"The model's label set cannot be read. {error}") from error
-        return Loaded(screener, found)
-
     def _serve(self, key: str, reference: str, wanted: str) -> Screener:
         """Load a model and note that it answers, and where it is not the one that should, why. Raises BundleError."""
-        loaded = self._load(reference, self.expected(key, reference))
+        loaded = self._loaded.load(reference, self.expected(key, reference))
         if not self.keep_start(key, reference, loaded.digest):
             return self.get(key or None)  # another process answered first, with another version
         if reference == wanted:
@@ -288,33 +214,8 @@ class Models:
         return found
 
     def reference(self, name: str, version: str) -> Reference | None:
-        """What the bundle NAME@VERSION, which need not be the one that answers now, tells about its answers.
-
-        None where it is gone or damaged: an old answer stays readable without its model. What was found is kept; what
-        was not is looked for again, since it may have been put back.
-        """
-        key = (name, version)
-        with self._loading:
-            found = self._references.pop(key, None) or self._read_reference(name, version)
-            if found is not None:
-                self._references[key] = found
-                for old in list(self._references)[:-KEPT_REFERENCES]:
-                    del self._references[old]
-            return found
-
-    def _read_reference(self, name: str, version: str) -> Reference | None:
-        from ml.bundle import CASES, find_bundle, load_bundle
-        from ml.similar import CaseIndex
-
-        for place in (f"{name}@{version}", *self._names):
-            try:
-                bundle = load_bundle(find_bundle(place, self._config.models))
-                if (bundle.card.name, bundle.card.version) == (name, version):
-                    cases = bundle.path / CASES
-                    return Reference(bundle, CaseIndex.load(cases) if cases.exists() else None)
-            except BundleError as error:
-                log.info("%s@%s: %s", name, version, error)
-        return None
+        """What the bundle NAME@VERSION tells about its answers; None where it is gone or damaged."""
+        return self._loaded.reference(name, version)
 
     def busy(self) -> bool:
         """Whether a screening is being answered right now."""
@@ -338,20 +239,6 @@ class Models:
             yield
         finally:
             self._turn.release()
-
-
-def severity_stage(config: Config) -> SeverityStage | None:
-    """The second stage, which loads its models when they are needed; None where it is not switched on."""
-    from ml.bundle import find_bundle
-    from ml.severity import SeverityStage
-
-    def find(name: str) -> Path | None:
-        try:
-            return find_bundle(name, config.models)
-        except BundleError:
-            return None
-
-    return SeverityStage(find) if config.severity else None
 
 
 def init_inference(app: Flask, config: Config) -> None:

@@ -27,7 +27,7 @@ from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.training_run import TrainingRun
 from webapp.models.user import Role, User
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 Upload = Callable[..., TestResponse]
 Rows = Callable[[], Sequence[ScreeningRow]]

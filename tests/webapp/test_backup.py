@@ -27,7 +27,8 @@ from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.models.screening import PhotoRow, ScreeningRow, token_hash
 from webapp.photos import get_photos
-from webapp.screening.lifecycle import Upload, answer, erase, open_screening
+from webapp.screening.erasing import erase
+from webapp.screening.lifecycle import Upload, answer, open_screening
 from webapp.screening.upkeep import STRAY_AFTER
 
 Lesion = Callable[..., NDArray[np.uint8]]

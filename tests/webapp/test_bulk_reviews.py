@@ -21,7 +21,7 @@ from webapp.models.user import User
 from webapp.reviews import bulk
 from webapp.reviews.bulk import MOST, bulks, plan
 from webapp.reviews.writing import Draft, add_review
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 

@@ -23,7 +23,7 @@ from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import User
 from webapp.reviews.writing import Draft, add_review
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 

@@ -74,7 +74,7 @@ def test_secret_is_made_once_and_private(tmp_path: Path) -> None:
 def test_starting_loads_no_deep_learning_library_and_opens_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, wsgi; heavy = {'torch', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules); "
-        "print(sorted(heavy), wsgi.app.extensions['models']._screeners)"
+        "print(sorted(heavy), wsgi.app.extensions['models']._loaded._screeners)"
     )
     environment = {"INSTANCE": str(tmp_path / "instance")}
     done = subprocess.run(

@@ -28,9 +28,10 @@ from webapp.config import PROJECT_FOLDER, Config
 from webapp.inference import get_models
 from webapp.models.screening import ScreeningRow
 from webapp.photos import get_photos
+from webapp.screening.erasing import erase
 from webapp.screening.first_impressions import compared
 from webapp.screening.lifecycle import Upload as Read
-from webapp.screening.lifecycle import add_photo, answer, erase, open_screening
+from webapp.screening.lifecycle import add_photo, answer, open_screening
 
 Upload = Callable[..., TestResponse]
 Photo = Callable[..., bytes]

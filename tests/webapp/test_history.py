@@ -121,7 +121,7 @@ def test_search_by_token_number_and_note(app: Flask, log_in: LogIn, monkeypatch:
 
 
 def test_notes_of_a_deleted_screening_are_not_found(app: Flask, log_in: LogIn) -> None:
-    from webapp.screening.lifecycle import erase
+    from webapp.screening.erasing import erase
 
     client = log_in(Role.VIEWER)
     with app.app_context():

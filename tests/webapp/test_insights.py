@@ -36,7 +36,7 @@ from webapp.models.daily import DailyFigures
 from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import Role, User
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 
 @pytest.fixture

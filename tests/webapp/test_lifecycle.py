@@ -24,7 +24,8 @@ from webapp.inference import get_models, get_screener
 from webapp.models.screening import ScreeningRow
 from webapp.photos import PhotoStore, get_photos
 from webapp.screening import lifecycle
-from webapp.screening.lifecycle import Upload, answer, erase, open_screening
+from webapp.screening.erasing import erase
+from webapp.screening.lifecycle import Upload, answer, open_screening
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 

@@ -18,7 +18,7 @@ from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.models.screening import CaseStatus, ScreeningRow
 from webapp.models.user import Role, User
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 

@@ -19,7 +19,7 @@ from webapp.models.screening import ScreeningRow
 from webapp.models.second_answer import SecondAnswer
 from webapp.models.user import Role, User
 from webapp.reviews.rules import may_adjudicate, standing
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 ANNA, BEN, CARA = 1, 2, 3
 Say = Callable[..., Review]

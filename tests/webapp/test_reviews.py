@@ -19,7 +19,7 @@ from webapp.models.review import Review
 from webapp.models.screening import ScreeningRow
 from webapp.models.shown_answer import ShownAnswer
 from webapp.models.user import Role, User
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 Log = Callable[..., FlaskClient]

@@ -110,7 +110,7 @@ def test_history_of_other_models_and_deleted_screenings_is_left_out(
     with app.app_context(), write_transaction() as session:
         session.execute(update(ScreeningRow).where(ScreeningRow.id == answered[1]).values(model_version="other"))
     with app.app_context():
-        from webapp.screening.lifecycle import erase
+        from webapp.screening.erasing import erase
 
         erase(answered[2])
     page = admin.get(f"/admin/screenings/{answered[0]}").text

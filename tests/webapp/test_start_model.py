@@ -133,7 +133,7 @@ def test_of_two_processes_the_first_decides(config: Config, make_app: Callable[[
 
         def late(name: str, reference: str, label_set: str, digest: str) -> bool:
             with write_transaction() as session:
-                first = get_models()._load("mine@1").digest
+                first = get_models()._loaded.load("mine@1").digest
                 session.add(StartModel(name="mine", digest=first, at=clock.now(), **row))
             get_models()._starts.keep = keep  # type: ignore[method-assign]
             return keep(name, reference, label_set, digest)

@@ -16,7 +16,8 @@ from webapp.config import Config
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.photos import PhotoStore, get_photos
-from webapp.screening.lifecycle import Upload, erase, open_screening
+from webapp.screening.erasing import erase
+from webapp.screening.lifecycle import Upload, open_screening
 
 NAME = "0123456789abcdef" * 2
 

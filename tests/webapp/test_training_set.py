@@ -35,7 +35,7 @@ from webapp.models.screening import ScreeningRow
 from webapp.models.user import User
 from webapp.reviews.training_set import Wanted, training_set
 from webapp.reviews.writing import Draft, add_review
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 Rows = Callable[[], Sequence[ScreeningRow]]
 Say = Callable[..., None]

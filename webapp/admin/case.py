@@ -19,7 +19,8 @@ from webapp.demo.entries import is_invented, shows_demo
 from webapp.extensions import db
 from webapp.history.filters import read_queue
 from webapp.history.queue import neighbours
-from webapp.inference import Reference, get_models
+from webapp.inference import get_models
+from webapp.loaded_models import Reference
 from webapp.models.review import Review, ReviewLabel, ReviewStatus
 from webapp.models.screening import PhotoRow, ScreeningRow, State
 from webapp.models.shown_answer import ShownAnswer

@@ -7,7 +7,7 @@ from webapp.account.access import requires
 from webapp.admin.blueprint import blueprint
 from webapp.admin.case import find_case
 from webapp.models.user import Role
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 
 @blueprint.post("/screenings/<int(max=9223372036854775807):screening_id>/delete")

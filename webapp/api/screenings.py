@@ -18,7 +18,8 @@ from webapp.extensions import db
 from webapp.inference import Busy
 from webapp.models.screening import ScreeningRow, State, token_hash
 from webapp.responses import RETRY_SECONDS
-from webapp.screening.lifecycle import answer, erase, open_screening
+from webapp.screening.erasing import erase
+from webapp.screening.lifecycle import answer, open_screening
 
 CHANNEL = "api"
 

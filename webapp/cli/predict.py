@@ -29,7 +29,7 @@ from webapp.cli.bundles import MODEL_HELP, chosen_bundle, chosen_label_set
 from webapp.cli.contact_sheet import ORDERS, Entry, small_picture, write_contact_sheet
 from webapp.cli.first_looks import first_look_for, none_for
 from webapp.config import Config
-from webapp.inference import severity_stage
+from webapp.loaded_models import severity_stage
 
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook

@@ -11,7 +11,7 @@ from ml.screening import Screening
 from webapp.demo.answers import Answered, Model, photo_row, vary
 from webapp.models.screening import ScreeningRow, State, token_hash
 from webapp.photos import PhotoStore
-from webapp.screening.lifecycle import ERASED
+from webapp.screening.erasing import ERASED
 
 DAYS = 120
 A_DAY = 10.0

@@ -1,11 +1,12 @@
-"""The life of a screening's row: opened as pending, answered exactly once in effect, erased to a tombstone.
+"""The life of a screening's row: opened as pending, answered exactly once in effect.
 
 A process may be killed between any two lines here. The order of steps leaves each time a state that the next visit of
 the result page, or `flask screenings sweep`, completes:
 
 - opening: photos are on the disk before their row is committed;
-- answering: a row is claimed by a conditional update, and the answer is written only while that claim still stands;
-- erasing: the row becomes a tombstone first, then its photos are removed, then their names are forgotten.
+- answering: a row is claimed by a conditional update, and the answer is written only while that claim still stands.
+
+How it ends is in webapp.screening.erasing.
 """
 
 import hashlib
@@ -21,25 +22,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from flask import current_app
 from numpy.typing import NDArray
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, or_, select, update
 
 from ml import decoding
 from ml.errors import AnswerError, BundleError, InvalidImage, MLError
 from ml.images import MIN_SIDE, decode
 from ml.screening import beside
-from webapp import admission, audit, clock, metrics
+from webapp import admission, clock, metrics
 from webapp.config import PHOTOS_PER_SCREENING, Config
-from webapp.database import forget_deleted, write_transaction
+from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.first_looks import first_look_at
 from webapp.inference import get_models, get_screener
-from webapp.models.review import Review
-from webapp.models.screening import CaseStatus, PhotoRow, ScreeningRow, State, token_hash
-from webapp.models.second_answer import SecondAnswer
-from webapp.models.shown_answer import ShownAnswer
+from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.photos import get_photos
 from webapp.promotion import shadow
-from webapp.reviews.copies import delete_copies
 
 if TYPE_CHECKING:
     from ml.preliminary import FirstLook
@@ -47,14 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-# What a tombstone no longer holds.
-ERASED: dict[str, Any] = {"review_status": CaseStatus.PENDING} | dict.fromkeys(
-    (
-        "predicted", "probabilities", "status", "malignant_risk", "thresholds", "gate", "first_look",
-        "severity", "seconds", "sender", "reply_to", "uncertainty", "disagreement", "gate_verdict",
-        "reviewed_class",
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -286,41 +275,6 @@ def _finish(
         if written:
             for photo_id, outcome in photos:
                 session.execute(update(PhotoRow).where(PhotoRow.id == photo_id).values(**outcome))
-
-
-def erase(screening_id: int, *, by_staff: bool = False) -> None:
-    """Remove photos and answer for good; a tombstone stays. Completes an erasure that was cut short.
-
-    `by_staff` writes into the audit log that somebody with an account has done it.
-    """
-    with write_transaction() as session:
-        if by_staff:
-            audit.record("screening.delete", f"screening:{screening_id}")
-        session.execute(
-            update(ScreeningRow)
-            .where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))
-            .values(deleted_at=clock.now(), claim=None, **ERASED)
-        )
-        session.execute(
-            update(PhotoRow)
-            .where(PhotoRow.screening_id == screening_id)
-            .values(answer=None, heatmap=None, features=None)
-        )
-        # That a review was made stays, as in every history that is only added to; what it said does not.
-        session.execute(update(Review).where(Review.screening_id == screening_id).values(label=None, note=None))
-        session.execute(delete(SecondAnswer).where(SecondAnswer.screening_id == screening_id))
-        session.execute(delete(ShownAnswer).where(ShownAnswer.screening_id == screening_id))
-    gone = delete_copies(_config().runs, screening_id)
-    store = get_photos()
-    names = db.session.scalars(select(PhotoRow.name).where(PhotoRow.screening_id == screening_id)).all()
-    for name in names:
-        store.delete(name)
-    if gone:  # else the rows stay, by which `finish_erasures` finds what it has to try again
-        with write_transaction() as session:
-            for photo in session.scalars(select(PhotoRow).where(PhotoRow.screening_id == screening_id)):
-                session.delete(photo)
-    if not forget_deleted():
-        log.info("screening %d: its older pages leave the write-ahead log with the next deletion", screening_id)
 
 
 def _config() -> Config:

@@ -13,7 +13,7 @@ from webapp.models.screening import PhotoRow, ScreeningRow
 from webapp.photos import get_photos
 from webapp.reviews.consent import may_be_trained_with
 from webapp.reviews.copies import copied, delete_copies
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 STRAY_AFTER = timedelta(days=1)
 """Photos are on the disk before their row is committed: a younger file may belong to an upload that is under way."""

@@ -19,8 +19,9 @@ from webapp.models.screening import PhotoRow, ScreeningRow, State, token_hash
 from webapp.photos import get_photos
 from webapp.responses import heatmap_jpeg, jpeg
 from webapp.reviews.copies import delete_copies
+from webapp.screening.erasing import erase
 from webapp.screening.forms import UploadForm, UploadRefused
-from webapp.screening.lifecycle import answer, erase, open_screening
+from webapp.screening.lifecycle import answer, open_screening
 from webapp.screening.questions import is_put, questions
 
 blueprint = Blueprint("screening", __name__)

@@ -27,7 +27,7 @@ from webapp.i18n import LANGUAGES
 from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow, token_hash
 from webapp.reviews.copies import delete_copies
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 
 # Everything that one chat may send, and how often it is told that this is too much.
 MESSAGES = "40 per minute"

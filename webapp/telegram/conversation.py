@@ -13,7 +13,7 @@ from telegram.ext import CallbackContext
 
 from webapp.i18n import LANGUAGES
 from webapp.models.screening import ScreeningRow
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 from webapp.screening.questions import Question, is_put, questions
 from webapp.telegram import buttons, chats, words
 from webapp.telegram.answers import heatmap_pictures, offers_heatmap, result_page

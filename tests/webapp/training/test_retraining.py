@@ -24,7 +24,7 @@ from webapp.extensions import db
 from webapp.models.promotion import Promotion, PromotionCheck
 from webapp.models.screening import ScreeningRow
 from webapp.models.training_run import Kind, RunState, TrainingRun
-from webapp.screening.lifecycle import erase
+from webapp.screening.erasing import erase
 from webapp.training import queue
 
 pytestmark = pytest.mark.slow
