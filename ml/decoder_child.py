@@ -1,4 +1,4 @@
-"""The processes that decode files from outside: `python -m ml.decoder_child`, started by ml.decoding and nobody else.
+"""The processes that decode files from outside: `python -m ml.decoder_child`, started by ml.decoder_server alone.
 
 The first process imports the decoders and then only forks on demand: it has one thread and never sees a file, so that
 each child starts within milliseconds and knows nothing of the application: no settings, no secrets, no database, no

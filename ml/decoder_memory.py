@@ -1,4 +1,4 @@
-"""What ml.decoding shares with its processes, and what it sees of them from outside."""
+"""What the application shares with the processes that decode, and what it sees of them from outside."""
 
 import os
 import sys

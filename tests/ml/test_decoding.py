@@ -1,7 +1,6 @@
 """Decoding in processes of their own: the same pictures, and whatever happens to such a process."""
 
 import os
-import platform
 import signal
 import struct
 import subprocess
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import decoder_child, decoder_filter, decoding, images
+from ml import decoder_server, decoding, images
 from ml.data.drawn import draw_lesion
 from ml.decoding import DecoderPool
 from ml.errors import DecoderUnavailable, InvalidImage
@@ -99,121 +98,24 @@ def test_one_child_reads_many_pictures_but_none_after_a_bad_one(
     assert not pool._idle
     pool.decode(PHOTOS["JPEG"])
     assert child_of(pool) != first
-    monkeypatch.setattr(decoding, "PICTURES", 2)
+    monkeypatch.setattr(decoder_server, "PICTURES", 2)
     pool.decode(PHOTOS["JPEG"])
     assert not pool._idle
 
 
 @LINUX
 def test_a_child_that_has_grown_is_replaced(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "GROWN_BYTES", 1024)
+    monkeypatch.setattr(decoder_server, "GROWN_BYTES", 1024)
     pool.decode(PHOTOS["JPEG"])
     assert not pool._idle
 
 
 def test_shared_memory_of_a_large_picture_is_given_back(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "KEPT_BYTES", 1000)
+    monkeypatch.setattr(decoder_server, "KEPT_BYTES", 1000)
     pool.decode(PHOTOS["JPEG"])
     (child,) = pool._idle
     assert os.fstat(child.file.fileno()).st_size == os.fstat(child.pixels.fileno()).st_size == 0
     assert pool.decode(PHOTOS["PNG"]).shape == (64, 96, 3)
-
-
-@LINUX
-def test_a_child_is_confined(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", "of the application")
-    pool.decode(PHOTOS["JPEG"])
-    folder = Path(f"/proc/{child_of(pool)}")
-    limits = {line[:26].strip(): line[26:].split()[:2] for line in (folder / "limits").read_text().splitlines()}
-    assert limits["Max open files"] == ["0", "0"]
-    assert limits["Max data size"] == [str(decoder_child.DATA_BYTES)] * 2
-    assert limits["Max file size"] == [str(decoder_child.PIXEL_BYTES)] * 2
-    assert limits["Max core file size"] == ["0", "0"]
-    assert int(limits["Max cpu time"][0]) <= 2 + decoder_child.CPU_SECONDS
-    status = (folder / "status").read_text()
-    assert "NoNewPrivs:\t1" in status
-    assert "Threads:\t1" in status
-    assert b"of the application" not in (folder / "environ").read_bytes()
-    opened = sorted(os.readlink(link) for link in (folder / "fd").iterdir())
-    assert opened[:5] == ["/dev/null"] * 3 + ["/memfd:picture (deleted)"] * 2
-    assert [name.split(":")[0] for name in opened[5:]] == ["socket"]
-
-
-TRIES = """
-import ctypes, os, resource, signal, socket, sys, threading
-from pathlib import Path
-from ml import decoder_child
-
-place, victim = Path(sys.argv[1]), int(sys.argv[2])
-reached = os.open(place / "file", os.O_RDWR)
-decoder_child._confine(os.getppid())
-tries = {
-    "unlink": lambda: os.unlink(place / "file"),
-    "rename": lambda: os.rename(place / "file", place / "other"),
-    "link": lambda: os.link(place / "file", place / "other"),
-    "symlink": lambda: os.symlink("/etc/passwd", place / "other"),
-    "mkdir": lambda: os.mkdir(place / "folder"),
-    "rmdir": lambda: os.rmdir(place / "empty"),
-    "truncate": lambda: os.truncate(place / "file", 0),
-    "ftruncate": lambda: os.ftruncate(reached, 0),
-    "chmod": lambda: os.chmod(place / "file", 0o777),
-    "utime": lambda: os.utime(place / "file", (1, 1)),
-    "open": lambda: os.open(place / "other", os.O_CREAT | os.O_WRONLY),
-    "kill": lambda: os.kill(victim, signal.SIGKILL),
-    "signal a thread": lambda: ctypes.CDLL(None, use_errno=True).tgkill(victim, victim, 9) and failed(),
-    "queue": lambda: signal.pidfd_send_signal(reached, signal.SIGKILL),
-    "limit": lambda: resource.prlimit(victim, resource.RLIMIT_CPU, (1, 1)),
-    "fork": lambda: os.fork() or os._exit(0),
-    "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
-    "exec": lambda: os.execv("/bin/true", ["true"]),
-    "socket": lambda: socket.socket(),
-    "memory": lambda: os.memfd_create("more"),
-}
-
-def failed():
-    raise OSError(ctypes.get_errno(), "refused")
-
-for name, attempt in tries.items():
-    try:
-        attempt()
-        print(name, "done")
-    except PermissionError:
-        pass
-    except OSError as error:
-        print(name, error)
-thread = threading.Thread(target=lambda: print("thread"))
-thread.start()
-thread.join()
-resource.setrlimit(resource.RLIMIT_CPU, (5, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-print("end", flush=True)
-os.abort()
-"""
-
-
-@LINUX
-@pytest.mark.skipif(platform.machine() not in decoder_filter.TABLES, reason="system calls of other processors")
-def test_a_child_reaches_nothing_beyond_itself(pool: DecoderPool, tmp_path: Path) -> None:
-    """No file by its name, no other process, no program; threads and its own limits it has."""
-    (tmp_path / "file").write_text("kept")
-    (tmp_path / "empty").mkdir()
-    with subprocess.Popen(["/bin/sleep", "60"]) as victim:
-        done = subprocess.run(
-            [sys.executable, "-c", TRIES, str(tmp_path), str(victim.pid)], cwd=PROJECT, capture_output=True, text=True
-        )
-        assert victim.poll() is None
-        victim.kill()
-    assert done.stdout.split() == ["thread", "end"], (done.stdout, done.stderr)
-    assert done.returncode == -signal.SIGABRT
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
-    assert (tmp_path / "file").read_text() == "kept"
-    pool.decode(PHOTOS["JPEG"])
-    assert "Seccomp:\t2" in Path(f"/proc/{child_of(pool)}/status").read_text()
-
-
-def test_the_children_know_neither_torch_nor_flask() -> None:
-    program = "import sys, ml.decoder_child; print([m for m in ('torch', 'flask', 'sqlalchemy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_an_idle_child_may_die_without_harm(pool: DecoderPool) -> None:
@@ -238,14 +140,14 @@ def test_a_fork_server_that_dies_each_time_is_not_started_for_ever(
 ) -> None:
     asked: list[int] = []
 
-    def killed(child: decoding._Child, *request: Any) -> Any:
+    def killed(child: decoder_server.Child, *request: Any) -> Any:
         asked.append(child.number)
         assert pool._server is not None
         pool._server._process.kill()
         pool._server._process.wait()
-        raise decoding._Died
+        raise decoder_server.Died
 
-    monkeypatch.setattr(decoding._Child, "ask", killed)
+    monkeypatch.setattr(decoder_server.Child, "ask", killed)
     with pytest.raises(DecoderUnavailable, match="as soon as they are started"):
         pool.decode(PHOTOS["JPEG"])
     assert len(asked) == 1 + decoding.RETRIES
@@ -267,14 +169,14 @@ def test_a_child_that_dies_over_a_picture_refuses_it(
 ) -> None:
     """Broken where it crashed; not the picture's fault where the system has ended it, as it does when memory is out."""
     asked: list[int] = []
-    ask = decoding._Child.ask
+    ask = decoder_server.Child.ask
 
-    def noted(child: decoding._Child, *request: Any) -> Any:
+    def noted(child: decoder_server.Child, *request: Any) -> Any:
         asked.append(child.number)
         threading.Timer(0.3, os.kill, (child.number, number)).start()
         return ask(child, *request)
 
-    monkeypatch.setattr(decoding._Child, "ask", noted)
+    monkeypatch.setattr(decoder_server.Child, "ask", noted)
     if expected:
         assert reason(pool, many_scans(4000)) == expected
     else:
@@ -299,19 +201,19 @@ def many_scans(scans: int, side: int = 4000) -> bytes:
 def test_a_picture_that_takes_too_long_is_refused(
     pool: DecoderPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(decoding, "WALL_SECONDS", 120)  # of processor time it is allowed far less
+    monkeypatch.setattr(decoder_server, "WALL_SECONDS", 120)  # of processor time it is allowed far less
     assert reason(pool, many_scans(60000)) == "too_complex"
     assert f"signal {int(signal.SIGXCPU)}" in caplog.text
     assert pool.decode(PHOTOS["JPEG"]).shape == (64, 96, 3)
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "WALL_SECONDS", 0.2)
+    monkeypatch.setattr(decoder_server, "WALL_SECONDS", 0.2)
     with pytest.raises(DecoderUnavailable, match="held up"):  # a host that is busy with something else
         pool.decode(many_scans(4000))
     if sys.platform == "linux":
-        monkeypatch.setattr(decoding, "HEAVY_SECONDS", 0.01)
-        monkeypatch.setattr(decoding, "WALL_SECONDS", 0.5)
+        monkeypatch.setattr(decoder_server, "HEAVY_SECONDS", 0.01)
+        monkeypatch.setattr(decoder_server, "WALL_SECONDS", 0.5)
         assert reason(pool, many_scans(4000)) == "too_complex"
 
 

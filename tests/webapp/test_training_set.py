@@ -14,7 +14,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import select, update
-from werkzeug.test import TestResponse
 
 from ml.data.manifest import Dataset, load_dataset
 from ml.data.reviewed import with_reviewed
@@ -95,23 +94,6 @@ def test_only_what_is_agreed_on_and_allowed(
     assert names(app, blind_only=True) == [first, second]
     assert names(app, blind_only=True, min_reviewers=2) == []
     assert names(app, label_set="msid") == []
-
-
-def test_consent_is_asked_for_apart_and_taken_back(
-    client: FlaskClient, photo: Callable[..., bytes], rows: Rows, upload: Callable[..., TestResponse]
-) -> None:
-    page = client.get("/").text
-    assert 'name="training" value="y">' in page, "not ticked"
-    place = upload(photo("nv", 1)).headers["Location"]
-    assert rows()[0].training_consent_at is None
-    assert 'data-training="no"' in client.get(place).text
-    for allow, told in (("yes", True), ("no", False)):
-        fields = {"csrf_token": form_token(client, place), "allow": allow}
-        assert client.post(f"{place}/training", data=fields).status_code == 303
-        assert (rows()[0].training_consent_at is not None) is told
-    assert send_to_api(client, photo("nv", 2), training_consent="perhaps").status_code == 422
-    send_to_api(client, photo("nv", 2))
-    assert rows()[-1].training_consent_at is None
 
 
 @pytest.fixture
