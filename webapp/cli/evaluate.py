@@ -44,7 +44,7 @@ SENSITIVITY, MISSED = 0.90, 0.02
 @click.option(
     "--missed",
     type=click.FloatRange(0, 1, max_open=True),
-    help="As --sensitivity: share of malignant images that benign may miss. [default: the model's]",
+    help="As --sensitivity: share of malignant lesions that benign may miss. [default: the model's]",
 )
 @click.option(
     "--malignant-threshold",
