@@ -111,7 +111,7 @@ def fit_thresholds(
 
     values = np.unique(own)
     # Every resample's sensitivity only falls as the threshold rises, and so does the bound.
-    first = bisect_left(range(len(values)), True, key=lambda at: bound(values[at]) < sensitivity - ROUNDING)
+    first = bisect_left(range(len(values)), True, key=lambda at: bound(float(values[at])) < sensitivity - ROUNDING)
     upper = float(values[max(first - 1, 0)])
     below = np.array([share[own < value].sum() for value in values]) / share.sum()
     lower = float(values[np.flatnonzero(below <= missed)[-1]])

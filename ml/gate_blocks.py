@@ -33,7 +33,7 @@ def blockiness(pixels: NDArray[np.uint8]) -> float:
     over whatever width of a block, alike in both directions, they are largest for, and wherever the first block begins:
     pictures may have been cut or resized since. A ruler's marks run in one direction only. About 1 ms.
     """
-    grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), np.uint8)
     found = []
     for side in SIDES:
         grey = _reduced(grey, side)

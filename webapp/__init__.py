@@ -108,7 +108,7 @@ def _init_pages(app: Flask) -> None:
     from webapp.demo.entries import shows_demo
     from webapp.insights.alerts import recent_alerts
     from webapp.model_page import views as model_page
-    from webapp.screening import advice, first_impressions
+    from webapp.screening import advice, first_impressions, grades
     from webapp.screening import views as screening
 
     for blueprint in (
@@ -126,6 +126,7 @@ def _init_pages(app: Flask) -> None:
     app.jinja_env.globals.update(
         account_words=words,
         advice=advice,
+        grades=grades,
         shows_demo=shows_demo,
         recent_alerts=recent_alerts,
         admin_pages=admin_pages,

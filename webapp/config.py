@@ -219,7 +219,6 @@ class Config:
             # A form stays valid as long as its session: a page left open over lunch must still submit.
             "WTF_CSRF_TIME_LIMIT": None,
             "RATELIMIT_STORAGE_URI": self.rate_storage,
-            "RATELIMIT_HEADERS_ENABLED": True,
             # Where hits cannot be counted together, each process counts its own until they can, and the log says so.
             "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
             "RATELIMIT_SWALLOW_ERRORS": True,

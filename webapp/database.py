@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from flask_sqlalchemy.session import Session
-from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import Connection, Engine, FromClause, event, make_url
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.orm import scoped_session
 
@@ -46,6 +47,17 @@ def engine_options(url: str) -> dict[str, Any]:
     return {**options, **pool}
 
 
+class HintingCompiler(SQLiteCompiler):
+    """SQLAlchemy's own, which leaves out what `with_hint` says: here it follows the table, as SQLite wants it.
+
+    `INDEXED BY` names the index that is to be taken (https://sqlite.org/lang_indexedby.html).
+    """
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:
+        """What stands behind a table in FROM."""
+        return text
+
+
 def configure(engine: Engine) -> None:
     """Set up a SQLite engine: waiting for locks, foreign keys, a safe journal, deletion for good, explicit
     transactions.
@@ -55,6 +67,7 @@ def configure(engine: Engine) -> None:
     """
     if engine.dialect.name != "sqlite":
         return
+    engine.dialect.statement_compiler = HintingCompiler
     if engine.url.database:
         _keep_private(Path(engine.url.database))
     journal = "WAL"

@@ -44,7 +44,7 @@ class TrainingConfig:
     `mixup` and `cutmix` are the parameter of the beta distribution that shares are drawn from, 0 for neither. `fold` is
     the one to train on, from 1, of a data set that has folds. `hair_removed_copies` and `skin_tones` are the shares of
     training pictures that are shown without their hair and on skin of another tone, drawn anew in each epoch.
-    `packed` stores the weights in a byte each (ml.packing); `compiled` adds the graph that makes answers twice as fast
+    `packed` stores the weights in a byte each (ml.packing); `compiled` adds the graph that makes answers faster
     (ml.compiled), which takes some ten seconds.
     `disease` makes it a severity model of that disease (ml.severity), whose label set is `severity`.
     """

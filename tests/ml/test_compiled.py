@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from ml.architectures import build_model
-from ml.bundle import CHECKSUMS, GRAPH, Bundle, load_bundle, save_bundle
+from ml.bundle import CHECKSUMS, GRAPH, Bundle, load_bundle, save_bundle, shipped_bundles
 from ml.compiled import CompiledRuntime, compile_network, open_runtime
 from ml.data.manifest import load_dataset, read_image
 from ml.errors import BundleError
@@ -57,6 +57,21 @@ def test_a_graph_holds_no_weights_and_both_ways_give_the_same_answers(
     np.testing.assert_array_equal(one.predicted, other.predicted)
     for name in ("logits", "probabilities", "features", "heatmaps"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("path", shipped_bundles(), ids=lambda path: path.name)
+def test_shipped_networks_are_compiled_and_answer_as_torch_does(path: Path) -> None:
+    for network in load_bundle(path).networks():
+        compiled = open_runtime(network)
+        assert isinstance(compiled, CompiledRuntime)
+        side = network.card.image_size
+        pictures = np.random.default_rng(1).normal(size=(2, 3, side, side)).astype(np.float32)
+        own, found = TorchRuntime(network).run(pictures, maps=True), compiled.run(pictures, maps=True)
+        np.testing.assert_allclose(found.logits, own.logits, atol=1e-3)
+        np.testing.assert_allclose(found.features, own.features, atol=1e-3)
+        assert own.maps is not None
+        assert found.maps is not None
+        assert found.maps.shape == own.maps.shape
 
 
 def test_answers_need_no_torch(compiled: Bundle) -> None:

@@ -23,7 +23,7 @@ from webapp.photos import get_photos
 from webapp.reviews.rules import standing
 from webapp.reviews.second_answers import second_answers
 from webapp.reviews.writing import reviews_of
-from webapp.screening import advice, first_impressions
+from webapp.screening import advice, first_impressions, grades
 
 
 @blueprint.get("/screenings/<int(max=9223372036854775807):screening_id>.pdf")
@@ -102,8 +102,8 @@ def _answer(pages: Pages, row: ScreeningRow, taxonomy: Taxonomy | None) -> None:
     if row.malignant_risk is not None:
         pages.text_block(advice.risk_sentence(row.malignant_risk, row.thresholds))
     if row.severity:
-        grade = advice.severity_word(row.severity["grade"])
-        pages.text_block(f"{grade}. {advice.severity_meaning(row.severity['source'])}")
+        grade = grades.severity_word(row.severity["grade"])
+        pages.text_block(f"{grade}. {grades.severity_meaning(row.severity['source'])}")
     next_step = first_impressions.next_step(row, taxonomy)
     pages.text_block(f"{_('What to do next')}: {next_step.lead} {' '.join(next_step.points)}")
     if row.probabilities:

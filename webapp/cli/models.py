@@ -109,7 +109,7 @@ def promote(name: str, force: str | None) -> None:
 @models_cli.command("compile")
 @click.argument("name")
 def compile_command(name: str) -> None:
-    """Write a new version of a bundle with the graphs that make its answers on CPUs twice as fast.
+    """Write a new version of a bundle with the graphs that make its answers on CPUs faster.
 
     Models that `flask train` makes have them already, unless it was told --no-compile.
     """

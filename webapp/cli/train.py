@@ -103,7 +103,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
     "--compile/--no-compile",
     "compiled",
     default=True,
-    help="Add the graph that makes answers on CPUs twice as fast. [default: --compile]",
+    help="Add the graph that makes answers on CPUs faster. [default: --compile]",
 )
 @click.option(
     "--gate-negatives",

@@ -16,7 +16,7 @@ from webapp.i18n import percent
 from webapp.model_page.links import model_address
 from webapp.models.screening import ScreeningRow, State
 from webapp.photos import get_photos
-from webapp.screening import advice
+from webapp.screening import advice, grades
 from webapp.telegram.words import bold, paragraphs, points
 
 LONGEST = 4000
@@ -76,8 +76,8 @@ def _named(row: ScreeningRow, taxonomy: Taxonomy | None) -> str:
 
 
 def _graded(severity: Mapping[str, Any]) -> str:
-    grade = advice.severity_word(severity["grade"])
-    meaning = escape(advice.severity_meaning(severity["source"]), quote=False)
+    grade = grades.severity_word(severity["grade"])
+    meaning = escape(grades.severity_meaning(severity["source"]), quote=False)
     return f"{bold(_('How pronounced it looks'))}: {escape(grade, quote=False)}\n{meaning}"
 
 
