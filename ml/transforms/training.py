@@ -84,7 +84,8 @@ class RandomFrame(v2.Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         """The image, resampled."""
         shape = [1, 3, self.image_size, self.image_size]
-        grid = functional.affine_grid(params["matrix"], shape, align_corners=False)
+        # Computed in double precision: in single, training lets processors with matrix tiles round it by half a pixel.
+        grid = functional.affine_grid(params["matrix"].double(), shape, align_corners=False).float()
         found = functional.grid_sample(
             inpt[None].float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False
         )
