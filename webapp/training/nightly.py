@@ -7,14 +7,14 @@ so that it is done once a night. It runs in a process of its own: it may load a 
 import logging
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from webapp import clock
-from webapp.config import PROJECT_FOLDER, Config
+from webapp.config import Config
+from webapp.training.processes import end_command, start_command
 
 log = logging.getLogger("lesion_lens.trainer")
 
@@ -25,7 +25,6 @@ HOUR = 2
 REST_SECONDS = 60.0
 """Nothing is swept so soon after a start, when people wait for pages."""
 RETRY_SECONDS = 3600.0
-GRACE_SECONDS = 10.0
 
 
 def note_sweep(instance: Path) -> None:
@@ -65,20 +64,12 @@ class Nightly:
 
     def _begin(self) -> None:
         self._not_before = time.monotonic() + RETRY_SECONDS  # should it fail
-        child = [sys.executable, "-m", "webapp.training.child", str(self._config.training_niceness), "--app", "wsgi"]
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        environment = {**os.environ, "INSTANCE": str(self._config.instance.resolve())}
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         try:
             self._config.runs.mkdir(parents=True, exist_ok=True)
             with self._output.open("wb") as output:
-                self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                    [*child, "screenings", "sweep"],
-                    cwd=PROJECT_FOLDER,
-                    env={**os.environ, **threads, "INSTANCE": str(self._config.instance.resolve())},
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C in a terminal is for the trainer alone
-                )
+                self._process = start_command(["screenings", "sweep"], self._config, environment, output)
         except OSError as error:
             log.warning("nightly sweep: it cannot be started: %s", error.strerror)
 
@@ -93,13 +84,5 @@ class Nightly:
         """End a sweep that is under way. What it has not done is done in the next one."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        if self._process.stdin:
-            self._process.stdin.close()
+        end_command(self._process)
         self._process = None

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 3.0
 LOST_SECONDS = 0.5 * queue.LEASE_SECONDS
 """After this long without having reached the database a run is given up: one more write may wait for a lock until then
-(webapp.database.BUSY_SECONDS) and the process take its time to end (work.GRACE_SECONDS), and yet it is over before
+(webapp.database.BUSY_SECONDS) and the process take its time to end (processes.GRACE_SECONDS), and yet it is over before
 another trainer may take the run."""
 SIGN = "trainer"
 """A file in the folder of runs, touched with every heartbeat, by which pages know that a trainer is there."""

@@ -3,8 +3,6 @@
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +19,12 @@ from ml.run_folder import (
     read_progress,
     read_result,
 )
-from webapp.config import PROJECT_FOLDER, Config
+from webapp.config import Config
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.reviews.copies import TAKEN
 from webapp.training.allocator import tuned
 from webapp.training.commands import arguments_of, run_folder
+from webapp.training.processes import end_command, start_command
 
 log = logging.getLogger("lesion_lens.trainer")
 
@@ -34,7 +33,6 @@ FREE_BYTES = 1 << 30
 """Room that must be left on the disk before a run begins."""
 MOST_ATTEMPTS = 3
 """How often a run may be ended by the system without having finished another epoch before it counts as failed."""
-GRACE_SECONDS = 10.0
 
 NOT_BEGUN = "Stopped before the first epoch was finished, so there is no model of it."
 
@@ -67,16 +65,7 @@ class Work:
             forget(self._folder, (STOP,))
         self._written = self._output.stat().st_size if self._output.exists() else 0
         with self._output.open("ab") as output:
-            child = [sys.executable, "-m", "webapp.training.child", str(config.training_niceness), "--app", "wsgi"]
-            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                [*child, *arguments_of(run, config)],
-                cwd=PROJECT_FOLDER,
-                env=_environment(run, config),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in a terminal is for the trainer alone
-            )
+            self._process = start_command(arguments_of(run, config), config, _environment(run, config), output)
 
     @property
     def _output(self) -> Path:
@@ -118,15 +107,7 @@ class Work:
 
     def kill(self) -> None:
         """End the process now. The run goes on from its checkpoint, whenever and wherever that is."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        if self._process.stdin:
-            self._process.stdin.close()
+        end_command(self._process)
 
     def over(self) -> bool:
         """Whether the process has ended."""

@@ -24,8 +24,9 @@ from webapp.database import BUSY_SECONDS, write_transaction
 from webapp.models.training_run import Kind, RunState, TrainingRun
 from webapp.training import queue
 from webapp.training.allocator import TUNABLES, VARIABLE
+from webapp.training.processes import GRACE_SECONDS
 from webapp.training.trainer import HEARTBEAT_SECONDS, LOST_SECONDS, Trainer
-from webapp.training.work import GRACE_SECONDS, OUTPUT, Work
+from webapp.training.work import OUTPUT, Work
 
 pytestmark = pytest.mark.slow
 
