@@ -42,7 +42,7 @@ def fix_choices(
     if malignant:
         risk, truth = probabilities[:, malignant].sum(axis=1), np.isin(labels, malignant)
         thresholds = fit_thresholds(risk, truth, lesions, points.sensitivity, points.missed)
-        figures = _risk_figures(risk, truth, thresholds)
+        figures = risk_figures(risk, truth, thresholds)
     named = metrics.confusion_matrix(labels, named_class(probabilities, priors, power), len(taxonomy.labels))
     return Choices(
         calibration={"temperature": fitted.temperature, "bias": list(fitted.bias)},
@@ -63,9 +63,7 @@ def fix_choices(
     )
 
 
-def _risk_figures(
-    risk: NDArray[np.float64], truth: NDArray[np.bool_], thresholds: dict[str, float]
-) -> dict[str, float]:
+def risk_figures(risk: NDArray[np.float64], truth: NDArray[np.bool_], thresholds: dict[str, float]) -> dict[str, float]:
     """Sensitivity and specificity at the thresholds, where both malignant and other images [N] are there."""
     if not truth.any() or truth.all():
         return {}

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
-from ml.bundle import HISTORY, LEARNT, WEIGHTS, Bundle, member_prefix, save_bundle
+from ml.bundle import Bundle, member_prefix
 from ml.data.manifest import load_dataset, read_image
 from ml.errors import TrainingError
 from ml.labels import load_taxonomy
@@ -16,6 +15,7 @@ from ml.training.cases import confirmed, indexed
 from ml.training.ensemble import case_index
 from ml.training.gate_fit import MAX_SIDE, bundle_features, fit_network_gate
 from ml.training.model_card import limits
+from ml.training.rewriting import rewritten
 
 FRAME = ("mean", "deviation", "components")
 """What places features in the space of similar cases; it stays, or kept features would mean something else."""
@@ -49,9 +49,8 @@ def refit_gate(
         for index in range(len(members)):
             own_gate = arrays if index == chosen else bundle.member(index).gate_arrays()
             gates |= {member_prefix(index) + name: np.asarray(values) for name, values in own_gate.items()}
-    cases = case_index(bundle)
-    if cases is not None and chosen != bundle.card.gate_network:
+    cases = None
+    if case_index(bundle) is not None and chosen != bundle.card.gate_network:
         records = confirmed(dataset)
         cases = indexed(records, show(read_image(record, MAX_SIDE) for record in records).features, arrays)
-    kept = {name: path.read_text() if (path := bundle.path / name).is_file() else None for name in (LEARNT, HISTORY)}
-    return save_bundle(folder, card, load_file(bundle.path / WEIGHTS), gates, cases, kept, bundle.graphs())
+    return rewritten(bundle, folder, card, gates=gates, cases=cases)

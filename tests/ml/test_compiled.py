@@ -17,9 +17,9 @@ from ml.data.manifest import load_dataset, read_image
 from ml.errors import BundleError
 from ml.predict import Classifier
 from ml.runtime import TorchRuntime, full_precision, load_arrays
-from ml.training.compiling import compile_model
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
+from ml.training.rewriting import compile_model
 
 PROJECT = Path(__file__).resolve().parents[2]
 WITHOUT_TORCH = """

@@ -8,6 +8,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from ml.errors import MLError
+from webapp.cli.operating_points import operating_point_options
 from webapp.cli.train import checked_name
 
 
@@ -15,20 +16,7 @@ from webapp.cli.train import checked_name
 @click.argument("members", nargs=-1, required=True, metavar="BUNDLE BUNDLE...")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of all the members.")
 @click.option("--out", "name", required=True, callback=checked_name, help="Name of the new bundle.")
-@click.option(
-    "--sensitivity",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.90,
-    show_default=True,
-    help="Lower bound asked of the malignant threshold.",
-)
-@click.option(
-    "--missed",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.02,
-    show_default=True,
-    help="Share of malignant lesions that benign may miss.",
-)
+@operating_point_options
 @with_appcontext
 def ensemble_command(members: tuple[str, ...], data: Path, name: str, sensitivity: float, missed: float) -> None:
     """Average the answers of trained models in one new bundle, served like any other.

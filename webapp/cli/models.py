@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from ml.errors import MLError
 from webapp import audit
+from webapp.cli.operating_points import operating_point_options
 from webapp.config import Config
 from webapp.inference import get_models
 from webapp.model_page.facts import read_model
@@ -115,13 +117,34 @@ def compile_command(name: str) -> None:
     """
     from ml.bundle import find_bundle, load_bundle  # what follows brings torch
     from ml.train import new_version
-    from ml.training.compiling import compile_model
+    from ml.training.rewriting import compile_model
 
     models = _config().models
     with _told():
         bundle = load_bundle(find_bundle(name, models))
         compiled = compile_model(bundle, models / bundle.card.name / new_version())
     click.echo(f"{compiled.card.name}@{compiled.card.version}  {compiled.path}")
+
+
+@models_cli.command("thresholds")
+@click.argument("name")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of the model.")
+@operating_point_options
+def thresholds_command(name: str, data: Path, sensitivity: float, missed: float) -> None:
+    """Write a new version of a bundle with its thresholds on malignant risk fixed anew on the validation split."""
+    from ml.bundle import find_bundle, load_bundle  # what follows brings torch
+    from ml.train import new_version
+    from ml.training.config import OperatingPoints
+    from ml.training.rewriting import refit_thresholds
+
+    models, points = _config().models, OperatingPoints(sensitivity, missed)
+    with _told():
+        bundle = load_bundle(find_bundle(name, models))
+        folder = models / bundle.card.name / new_version()
+        written = refit_thresholds(bundle, data, folder, points, progress=sys.stderr.isatty())
+    chosen = written.card.thresholds or {}
+    click.echo(", ".join(f"{which} from {value:.4f}" for which, value in chosen.items()))
+    click.echo(f"{written.card.name}@{written.card.version}  {written.path}")
 
 
 @models_cli.command("rollback")

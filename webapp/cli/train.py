@@ -25,6 +25,7 @@ from webapp.cli.augmentation import augmentation_options, balancing_options, wit
 from webapp.cli.first_looks import train_preliminary
 from webapp.cli.folds import checked_fold
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
+from webapp.cli.operating_points import operating_point_options
 from webapp.cli.reviewed import export_reviewed
 from webapp.promotion.decisions import promotion_folder
 from webapp.reviews.copies import FOLDER
@@ -96,8 +97,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option("--distillation-temperature", default=2.0, show_default=True)
 @click.option("--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "eight"]))
 @augmentation_options
-@click.option("--sensitivity", default=0.90, show_default=True, help="Lower bound asked of the malignant threshold.")
-@click.option("--missed", default=0.02, show_default=True, help="Share of malignant lesions that benign may miss.")
+@operating_point_options
 @click.option("--packed", is_flag=True, help="Store the weights in a byte each: half the size.")
 @click.option(
     "--compile/--no-compile",
