@@ -1,5 +1,6 @@
 """The examples in deploy/: services that may do little, and an nginx that answers for its own name only."""
 
+import itertools
 import os
 import re
 import shutil
@@ -7,10 +8,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from benchmarks.serving import free_port
+from webapp.senders import network_of
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 CONFINED = {
@@ -50,13 +55,29 @@ def test_commands_run_as_the_service_does(tmp_path: Path) -> None:
     assert "env INSTANCE=" not in (DEPLOY.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
 
 
-def test_nginx_takes_the_site(tmp_path: Path) -> None:
-    """As it is but for its ports, certificate and logs, and for what this nginx is too old for."""
+@pytest.fixture(scope="module")
+def nginx() -> str:
+    """The program."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if program is None:
         assert os.environ.get("CI") != "true", ".ci/run installs nginx"
         pytest.skip("there is no nginx")
-    told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+    return program
+
+
+def framed(folder: Path, inside: str) -> Path:
+    """A whole configuration around what goes into `http`, which writes into `folder` only."""
+    names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{name}_temp_path {folder}/{name};" for name in names)
+    outside = f"daemon off; pid {folder}/pid; error_log {folder}/main.log; events {{}}"
+    path = folder / "nginx.conf"
+    path.write_text(f"{outside} http {{ {temporary} access_log off; {inside} }}")
+    return path
+
+
+def test_nginx_takes_the_site(nginx: str, tmp_path: Path) -> None:
+    """As it is but for its ports, certificate and logs, and for what this nginx is too old for."""
+    told = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
     version = tuple(int(part) for part in re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", told)[0])
     write_certificate(tmp_path)
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
@@ -67,14 +88,38 @@ def test_nginx_takes_the_site(tmp_path: Path) -> None:
     )
     if version < (1, 25, 1):  # as the comment beside it says
         text = re.sub(r"^ *http2 on;.*\n", "", text, flags=re.MULTILINE)
-    frame = "pid {0}/pid; error_log {0}/main.log; events {{}} http {{ {1} access_log off; {2} }}"
-    temporary = "".join(
-        f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (tmp_path / "nginx.conf").write_text(frame.format(tmp_path, temporary, text))
-    done = subprocess.run([program, "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True)
+    done = subprocess.run([nginx, "-t", "-c", framed(tmp_path, text)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr
+
+
+def test_nginx_counts_senders_as_the_application_does(nginx: str, tmp_path: Path) -> None:
+    """Two addresses have one key there exactly where `network_of` tells them as one."""
+    addresses = [
+        "203.0.113.7", "203.0.113.8", "::ffff:203.0.113.7", "::ffff:203.0.113.8", "2001:db8:0:1::1",
+        "2001:db8:0:1:ffff:ffff:ffff:a0a", "2001:db8:0:2::1", "2001:db8::1", "::1", "::", "a0a:a0a:a0a:a0a::a0a",
+    ]  # fmt: skip
+    site = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    assert re.findall(r"^limit_conn_zone (\S+) ", site, re.MULTILINE) == ["$lesion_lens_sender"]
+    (senders,) = re.findall(
+        r"^map \$binary_remote_addr \$lesion_lens_sender \{\n.*?^\}\n", site, re.MULTILINE | re.DOTALL
+    )
+    port = free_port()
+    server = (
+        f"server {{ listen 127.0.0.1:{port}; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; "
+        "location / { return 200 $lesion_lens_sender; } }"
+    )
+    running = subprocess.Popen([nginx, "-c", framed(tmp_path, senders + server)], stderr=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=8)) as client:
+            keys = {one: client.get("/", headers={"X-Forwarded-For": one}).content for one in addresses}
+    finally:
+        running.terminate()
+        running.wait(30)
+    assert all(keys.values()), "an empty key is not counted"
+    for first, second in itertools.combinations(addresses, 2):
+        together = network_of(first) == network_of(second)
+        assert (keys[first] == keys[second]) is together, (first, second)
 
 
 def write_certificate(folder: Path) -> None:
