@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from ml.labels import load_taxonomy
 from tests.webapp.forms import PASSWORD, form_token
-from webapp.admin.case import _choices
+from webapp.admin.case import _choices, mark_shown
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 from webapp.models.review import Review
@@ -135,6 +135,22 @@ def test_whoever_comes_second_is_told_and_keeps_what_was_typed(log_in: Log, row:
     assert state(rows) == ("submitted", row.predicted)
     with cara.application.app_context():
         assert len(db.session.scalars(select(Review)).all()) == 1
+
+
+def test_a_review_that_lands_while_the_page_is_made_is_all_there_or_not_there_at_all(
+    log_in: Log, row: ScreeningRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben, cara = log_in("ben"), log_in("cara")
+
+    def overtaken(shown: ScreeningRow) -> None:
+        monkeypatch.undo()
+        mark_shown(shown)
+        say(ben, row, label=row.predicted or "")
+
+    monkeypatch.setattr("webapp.admin.case.mark_shown", overtaken)
+    page = cara.get(f"/admin/screenings/{row.id}").text
+    seen = int(page.split('name="seen" value="')[1].split('"')[0])
+    assert f'data-review="{"submitted" if seen else "pending"}"' in page
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """One screening with everything that is stored of it, in the order of a reviewer's work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from ml.labels import Taxonomy, find_taxonomy
 from webapp import audit
@@ -76,15 +76,16 @@ def case(screening_id: int) -> ResponseReturnValue:
 
 def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "") -> str:
     """The page, with what was entered and a sentence on why that could not be stored."""
+    hidden = row.id in hidden_among([row])
+    if not hidden:
+        mark_shown(row)
+    # Read once, and after whatever is written here: all that the page shows must be what its form says was seen.
     reviews = reviews_of(row.id)
     found = standing(reviews)
     taxonomy = find_taxonomy(row.label_set) if row.label_set else None
     reference = get_models().reference(row.model_name, row.model_version or "") if row.model_name else None
     gates = [photo.answer["gate"] for photo in row.photos if photo.answer] or ([row.gate] if row.gate else [])
     own = [one for one in reviews if one.reviewer_id == current_user.id]
-    hidden = was_hidden(row, own)
-    if not hidden and mark_shown(row):
-        reviews = reviews_of(row.id)  # in one go: what was read before the writing is read anew one by one
     alike = [] if hidden else _similar(row, reference, taxonomy)
     queue = request.args.get("queue")
     reviewable = row.deleted_at is None and row.state == State.DONE and row.label_set is not None
@@ -99,7 +100,7 @@ def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "")
         measures=measures,
         measured_lesions=[] if hidden else measures.measures_of(row),
         similar=alike,
-        veiled={own.screening.id for near in alike for own in near.own if was_hidden(own.screening)},
+        veiled=hidden_among([one.screening for near in alike for one in near.own]),
         scanned=similar.SCANNED,
         names_are_public=reference is not None and similar.names_are_public(reference.bundle.card),
         hidden=hidden,
@@ -131,30 +132,28 @@ def find_case(screening_id: int) -> ScreeningRow:
     return row
 
 
-def mark_shown(row: ScreeningRow) -> bool:
+def mark_shown(row: ScreeningRow) -> None:
     """Remember, from log-in to log-in, that this person has been shown the model's answer: no review of theirs is a
-    blind one any more. False where that is known, or where there is no answer."""
-    if row.state != State.DONE or row.deleted_at is not None or _was_shown(row.id):
-        return False
+    blind one any more. Nothing is written where that is known, or where there is no answer."""
     screening_id, user_id = row.id, current_user.id
+    if row.state != State.DONE or row.deleted_at is not None or db.session.get(ShownAnswer, (screening_id, user_id)):
+        return
     with write_transaction() as session:
         there = select(ScreeningRow.id).where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))
         if session.scalar(there.with_for_update()) and not session.get(ShownAnswer, (screening_id, user_id)):
             session.add(ShownAnswer(screening_id=screening_id, user_id=user_id))
-    return True
 
 
-def _was_shown(screening_id: int) -> bool:
-    return db.session.get(ShownAnswer, (screening_id, current_user.id)) is not None
-
-
-def was_hidden(row: ScreeningRow, own: list[Review] | None = None) -> bool:
-    """Whether this person, who wants to choose first, has neither chosen nor been shown the model's answer."""
-    if not current_user.review_blind or row.state != State.DONE or row.deleted_at is not None:
-        return False
-    own = [one for one in reviews_of(row.id) if one.reviewer_id == current_user.id] if own is None else own
-    chosen = any(one.status in DECIDED for one in own)
-    return current_user.may(Role.REVIEWER) and not chosen and not _was_shown(row.id)
+def hidden_among(rows: Iterable[ScreeningRow]) -> set[int]:
+    """The ids of those whose answer this person, who wants to choose first, has neither reviewed nor been shown."""
+    ids = {row.id for row in rows if row.state == State.DONE and row.deleted_at is None}
+    if not ids or not current_user.review_blind or not current_user.may(Role.REVIEWER):
+        return set()
+    chosen = exists().where(
+        Review.screening_id == ScreeningRow.id, Review.reviewer_id == current_user.id, Review.status.in_(DECIDED)
+    )
+    shown = exists().where(ShownAnswer.screening_id == ScreeningRow.id, ShownAnswer.user_id == current_user.id)
+    return set(db.session.scalars(select(ScreeningRow.id).where(ScreeningRow.id.in_(ids), ~chosen, ~shown)))
 
 
 def _kept(own: list[Review]) -> Typed:

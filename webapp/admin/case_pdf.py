@@ -11,7 +11,7 @@ from webapp import audit, clock
 from webapp.account.access import requires
 from webapp.admin import review_words, words
 from webapp.admin.blueprint import blueprint
-from webapp.admin.case import Said, find_case, mark_shown, said_of, was_hidden
+from webapp.admin.case import Said, find_case, hidden_among, mark_shown, said_of
 from webapp.admin.pdf_pages import Pages
 from webapp.database import write_transaction
 from webapp.i18n import choose_language, percent
@@ -33,7 +33,7 @@ def case_pdf(screening_id: int) -> Response:
     row = find_case(screening_id)
     if row.deleted_at is not None:
         abort(410)
-    if row.state != State.DONE or was_hidden(row):
+    if row.state != State.DONE or row.id in hidden_among([row]):
         abort(404)
     mark_shown(row)
     content = document(row, said_of(reviews_of(row.id)))

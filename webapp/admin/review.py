@@ -9,7 +9,7 @@ from flask_login import current_user
 from webapp import audit
 from webapp.account.access import requires
 from webapp.admin.blueprint import blueprint
-from webapp.admin.case import Typed, case_page, find_case, mark_shown, was_hidden
+from webapp.admin.case import Typed, case_page, find_case, hidden_among, mark_shown
 from webapp.database import write_transaction
 from webapp.i18n import gettext as _
 from webapp.links import local_path
@@ -44,7 +44,7 @@ def review(screening_id: int) -> ResponseReturnValue:
         ACTIONS[action],
         typed.label or None,
         typed.note,
-        blind=was_hidden(row),
+        blind=row.id in hidden_among([row]),
         adjudicates=action == "reopen" or (typed.decides and action in ("submit", "submit_next", "discard")),
     )
     try:
