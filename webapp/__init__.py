@@ -108,7 +108,7 @@ def _init_pages(app: Flask) -> None:
     from webapp.demo.entries import shows_demo
     from webapp.insights.alerts import recent_alerts
     from webapp.model_page import views as model_page
-    from webapp.screening import advice, first_impressions, grades
+    from webapp.screening import advice, first_impressions, grades, status_reasons
     from webapp.screening import views as screening
 
     for blueprint in (
@@ -127,6 +127,7 @@ def _init_pages(app: Flask) -> None:
         account_words=words,
         advice=advice,
         grades=grades,
+        status_reasons=status_reasons,
         shows_demo=shows_demo,
         recent_alerts=recent_alerts,
         admin_pages=admin_pages,

@@ -9,7 +9,7 @@ from ml.errors import ImageFault
 from ml.labels import Label, Status
 from ml.screening import TIPS
 from webapp.history.filters import STATUSES
-from webapp.screening import advice
+from webapp.screening import advice, status_reasons
 
 
 @pytest.mark.parametrize("status", list(Status))
@@ -37,13 +37,16 @@ def test_recommendations_say_what_matters() -> None:
 
 def test_a_status_beyond_the_named_class_is_explained() -> None:
     healthy, mole = (Label(status, status, status, status) for status in (Status.HEALTHY, Status.BENIGN))
-    assert advice.beyond_named("infectious", healthy, None)
-    assert advice.beyond_named("uncertain", healthy, None)
-    assert advice.beyond_named("infectious", mole, 0.01)
-    assert not advice.beyond_named("healthy", healthy, None)
-    assert not advice.beyond_named("malignant", mole, 0.5), "there the risk says why"
-    assert not advice.beyond_named("infectious", None, None)
-    assert "more cautious" in advice.beyond_named("infectious", healthy, None)
+    assert status_reasons.beyond_named("infectious", healthy, None)
+    assert status_reasons.beyond_named("uncertain", healthy, None)
+    assert status_reasons.beyond_named("infectious", mole, 0.01)
+    assert not status_reasons.beyond_named("healthy", healthy, None)
+    assert not status_reasons.beyond_named("malignant", mole, 0.5), "there the risk says why"
+    assert not status_reasons.beyond_named("infectious", None, None)
+    said = [status_reasons.beyond_named(status, healthy, None) for status in ("infectious", "uncertain", "benign")]
+    assert ["contagious" in sentence for sentence in said] == [True, False, False]
+    assert "not likely enough" in said[1]
+    assert "One of the photos" in said[2], "all together were healthy"
 
 
 def test_every_history_status_has_a_word() -> None:
@@ -65,19 +68,19 @@ def test_every_refusal_has_a_sentence_and_a_tip() -> None:
 
 def test_risk_sentence_follows_the_thresholds() -> None:
     levels = {"malignant": 0.3, "uncertain": 0.1}
-    assert "possibly malignant" in advice.risk_sentence(0.3, levels)
-    assert "not below" in advice.risk_sentence(0.1, levels)
-    assert "probably benign" in advice.risk_sentence(0.09, levels)
-    assert advice.risk_sentence(0.5, None)
-    assert not advice.is_more_cautious("benign", 0.05, levels)
-    assert not advice.is_more_cautious("uncertain", 0.2, levels)
-    assert advice.is_more_cautious("uncertain", 0.05, levels)
-    assert advice.is_more_cautious("malignant", 0.2, levels)
+    assert "possibly malignant" in status_reasons.risk_sentence(0.3, levels)
+    assert "not below" in status_reasons.risk_sentence(0.1, levels)
+    assert "probably benign" in status_reasons.risk_sentence(0.09, levels)
+    assert status_reasons.risk_sentence(0.5, None)
+    assert not status_reasons.is_more_cautious("benign", 0.05, levels)
+    assert not status_reasons.is_more_cautious("uncertain", 0.2, levels)
+    assert status_reasons.is_more_cautious("uncertain", 0.05, levels)
+    assert status_reasons.is_more_cautious("malignant", 0.2, levels)
 
 
 def test_a_class_named_for_its_rarity_is_noticed() -> None:
-    assert advice.is_named_for_rarity("mel", {"mel": 0.3, "nv": 0.7})
-    assert not advice.is_named_for_rarity("nv", {"mel": 0.3, "nv": 0.7})
+    assert status_reasons.is_named_for_rarity("mel", {"mel": 0.3, "nv": 0.7})
+    assert not status_reasons.is_named_for_rarity("nv", {"mel": 0.3, "nv": 0.7})
 
 
 def test_the_hint_about_hair_tells_its_share() -> None:

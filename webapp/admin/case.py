@@ -136,7 +136,9 @@ def mark_shown(row: ScreeningRow) -> None:
     """Remember, from log-in to log-in, that this person has been shown the model's answer: no review of theirs is a
     blind one any more. Nothing is written where that is known, or where there is no answer."""
     screening_id, user_id = row.id, current_user.id
-    if row.state != State.DONE or row.deleted_at is not None or db.session.get(ShownAnswer, (screening_id, user_id)):
+    if row.state != State.DONE or row.deleted_at is not None:
+        return
+    if db.session.get(ShownAnswer, (screening_id, user_id)) is not None:
         return
     with write_transaction() as session:
         there = select(ScreeningRow.id).where(ScreeningRow.id == screening_id, ScreeningRow.deleted_at.is_(None))

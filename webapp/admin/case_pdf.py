@@ -23,7 +23,7 @@ from webapp.photos import get_photos
 from webapp.reviews.rules import standing
 from webapp.reviews.second_answers import second_answers
 from webapp.reviews.writing import reviews_of
-from webapp.screening import advice, first_impressions, grades
+from webapp.screening import advice, first_impressions, grades, status_reasons
 
 
 @blueprint.get("/screenings/<int(max=9223372036854775807):screening_id>.pdf")
@@ -99,8 +99,11 @@ def _answer(pages: Pages, row: ScreeningRow, taxonomy: Taxonomy | None) -> None:
         pages.text_block(_("It looks most like: %(name)s.", name=advice.class_word(taxonomy, row.predicted)))
         for sentence in _measured(row, taxonomy):
             pages.text_block(sentence)
+        named = advice.find_label(taxonomy, row.predicted)
+        if beyond := status_reasons.beyond_named(str(row.status), named, row.malignant_risk):
+            pages.text_block(beyond)
     if row.malignant_risk is not None:
-        pages.text_block(advice.risk_sentence(row.malignant_risk, row.thresholds))
+        pages.text_block(status_reasons.risk_sentence(row.malignant_risk, row.thresholds))
     if row.severity:
         grade = grades.severity_word(row.severity["grade"])
         pages.text_block(f"{grade}. {grades.severity_meaning(row.severity['source'])}")

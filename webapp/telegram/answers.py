@@ -16,7 +16,7 @@ from webapp.i18n import percent
 from webapp.model_page.links import model_address
 from webapp.models.screening import ScreeningRow, State
 from webapp.photos import get_photos
-from webapp.screening import advice, grades
+from webapp.screening import advice, grades, status_reasons
 from webapp.telegram.words import bold, paragraphs, points
 
 LONGEST = 4000
@@ -50,7 +50,7 @@ def _named(row: ScreeningRow, taxonomy: Taxonomy | None) -> str:
     label = advice.find_label(taxonomy, code)
     lines = [bold(f"{_('What it looks like most')}: {advice.class_word(taxonomy, code)}")]
     sentences = [advice.class_description(label) if label else ""]
-    if advice.is_named_for_rarity(code, row.probabilities or {}):
+    if status_reasons.is_named_for_rarity(code, row.probabilities or {}):
         sentences.append(
             _(
                 "Another class has the higher probability. Rare conditions are given more weight when one class is "
@@ -58,15 +58,15 @@ def _named(row: ScreeningRow, taxonomy: Taxonomy | None) -> str:
             )
         )
     if risk is not None:
-        sentences.append(advice.risk_sentence(risk, row.thresholds))
-        if advice.is_more_cautious(str(row.status), risk, row.thresholds):
+        sentences.append(status_reasons.risk_sentence(risk, row.thresholds))
+        if status_reasons.is_more_cautious(str(row.status), risk, row.thresholds):
             sentences.append(
                 _(
                     "The status is more cautious than this number alone, because one of the photos, or the class named "
                     "for it, gives reason to be."
                 )
             )
-    sentences.append(advice.beyond_named(str(row.status), label, risk))
+    sentences.append(status_reasons.beyond_named(str(row.status), label, risk))
     gate = row.gate or {}
     if gate.get("verdict") == "usable":
         sentences += _left_out(row)
