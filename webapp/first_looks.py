@@ -35,7 +35,7 @@ class FirstLooks:
         from ml.preliminary import find_first_look, load_first_look
 
         if label_set is None:
-            label_set = next(iter(get_models().label_sets()), None)
+            label_set = get_models().default_label_set()
         path = None if label_set is None else find_first_look(label_set, self._config.models)
         if path is None:
             return None

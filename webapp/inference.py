@@ -60,7 +60,7 @@ class Models:
         is damaged does not keep the others from answering.
         """
         # One name for the same thing, however it was asked for: `references` must find what is noted here.
-        key = label_set or next(iter(self._stated(self._names[:1])), "")
+        key = label_set or self.default_label_set() or ""
         wanted = self._candidates(key)
         if version:
             return self.load(f"{Path(wanted[0]).name.partition('@')[0]}@{version}")
@@ -177,8 +177,14 @@ class Models:
         return list(dict.fromkeys(self._problems.values()))
 
     def label_sets(self) -> list[str]:
-        """The label sets that are answered, the default model's first. No model is loaded for it."""
+        """The label sets that are answered, that of the default model first where its card can be read. No model is
+        loaded for it."""
         return list(self._stated(self._names))
+
+    def default_label_set(self) -> str | None:
+        """The label set of the default model, the first one that the settings name; None where its card cannot be
+        read. No other model stands in for it."""
+        return next(iter(self._stated(self._names[:1])), None)
 
     def stated(self) -> list[tuple[str, str, str]]:
         """Label set, name and version of every model that answers, from the cards alone. No model is loaded for it."""

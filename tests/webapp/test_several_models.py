@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from ml.bundle import WEIGHTS, Bundle
+from ml.bundle import CARD, WEIGHTS, Bundle
 from ml.errors import BundleError
 from ml.labels import find_taxonomy
 from ml.screening import VERDICTS
@@ -41,9 +41,16 @@ def rash_path(rash_bundle: Bundle, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def config(config: Config, rash_path: Path) -> Config:
+def spot_path(tiny_bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the model for spots that a test may damage."""
+    shutil.copytree(tiny_bundle.path, tmp_path / "spot")
+    return tmp_path / "spot"
+
+
+@pytest.fixture
+def config(config: Config, spot_path: Path, rash_path: Path) -> Config:
     """Settings with two models, the one for spots first."""
-    return replace(config, model=f"{config.model}, {rash_path}")
+    return replace(config, model=f"{spot_path}, {rash_path}")
 
 
 @pytest.fixture
@@ -137,18 +144,41 @@ def test_a_page_from_before_a_model_went_away(post: Post, rows: Rows, rash: byte
     assert [row.asked_label_set for row in rows()] == ["ham10000", "ham10000"]
 
 
-def test_what_alone_is_offered_is_asked_for_by_its_name(
-    client: FlaskClient, post: Post, rows: Rows, rash: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where it is not the default model's question, which nobody can be asked at the moment."""
-    monkeypatch.setattr(questions, "find_taxonomy", lambda name: None if name == "ham10000" else find_taxonomy(name))
+@pytest.mark.parametrize("missing", ["card", "classes"])
+def test_without_the_default_model_nobody_is_answered_by_another_unasked(
+    client: FlaskClient, post: Post, rows: Rows, rash: bytes, spot_path: Path, missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if missing == "card":
+        (spot_path / CARD).write_text("{", encoding="utf-8")
+    else:
+        monkeypatch.setattr(questions, "find_taxonomy", {"msid": find_taxonomy("msid")}.get)
     page = client.get("/").text
-    assert re.findall(r'value="(\w+)" checked>', page) == ["msid"]
-    assert "A rash" in page
+    assert re.findall(r'name="label_set" value="(\w+)"', page) == ["msid"]
+    assert " checked>" not in page
     assert "A spot or mole" not in page
-    result = ask(post, rash)
+    for chosen in ({}, {"label_set": ""}, {"label_set": "ham10000"}):
+        refused = ask(post, rash, **chosen)
+        assert refused.status_code == 503
+        assert "The model cannot be loaded at the moment." in refused.text
+    assert not rows()
+    assert re.findall(r'value="(\w+)" checked>', client.get("/?label_set=msid").text) == ["msid"]
+    result = ask(post, rash, label_set="msid")
     assert [(row.asked_label_set, row.label_set) for row in rows()] == [("msid", "msid")]
     assert client.get(result.location).status_code == 200
+
+
+def test_without_the_default_model_programs_are_told_so(
+    app: Flask, client: FlaskClient, rows: Rows, rash: bytes, spot_path: Path
+) -> None:
+    (spot_path / CARD).write_text("{", encoding="utf-8")
+    for label_set, first_look in ((None, None), ("ham10000", None), (None, "only")):
+        refused = send(client, rash, label_set=label_set, first_look=first_look)
+        assert (refused.status_code, kind_of(refused)) == (503, "unavailable")
+    assert not rows()
+    assert send(client, rash, label_set="msid").status_code == 201
+    taken_back = app.test_cli_runner().invoke(args=["models", "rollback"])
+    assert "Nothing to take back" in taken_back.output
 
 
 def test_a_damaged_second_model_leaves_the_first_alone(
@@ -177,7 +207,7 @@ def test_a_damaged_second_model_leaves_the_first_alone(
 def test_a_second_model_without_a_readable_card_is_not_offered(
     client: FlaskClient, post: Post, rash_path: Path, photo: Callable[..., bytes]
 ) -> None:
-    (rash_path / "card.json").write_text("{", encoding="utf-8")
+    (rash_path / CARD).write_text("{", encoding="utf-8")
     assert 'name="label_set"' not in client.get("/").text
     assert client.get(ask(post, photo("nv", 1)).location).status_code == 200
     assert client.get("/model").status_code == 200

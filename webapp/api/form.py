@@ -70,7 +70,7 @@ def accepted_language() -> str | None:
 def _read_label_set(label_set: str) -> str | None:
     models = get_models()
     answered = models.label_sets()
-    if not answered:
+    if label_set not in answered and models.default_label_set() is None:
         models.get()  # raises BundleError saying why: that is no fault of the form
     if label_set and label_set not in answered:
         detail = f"The models here answer for: {', '.join(answered)}. Send one of these, or leave the field out."

@@ -152,7 +152,7 @@ def thresholds_command(name: str, data: Path, sensitivity: float, missed: float)
 def rollback_command(label_set: str | None) -> None:
     """Let the model before the last promotion answer again."""
     with _told():
-        chosen = label_set or next(iter(get_models().label_sets()), "")
+        chosen = label_set or get_models().default_label_set() or ""
         rollback(chosen, audit.COMMAND)
     click.echo(f"{get_models().references().get(chosen, 'No model')} answers '{chosen}' now.")
 
@@ -171,7 +171,7 @@ def shadow(name: str | None, off: bool, label_set: str | None) -> None:
             set_shadow(bundle.card.label_set, audit.COMMAND, reference)
             click.echo(f"{reference} answers '{bundle.card.label_set}' in the shadow.")
         else:
-            set_shadow(label_set or next(iter(get_models().label_sets()), ""), audit.COMMAND, None)
+            set_shadow(label_set or get_models().default_label_set() or "", audit.COMMAND, None)
             click.echo("Nothing answers in the shadow.")
 
 

@@ -16,7 +16,7 @@ from webapp.config import MEGABYTE, PHOTOS_PER_SCREENING, Config
 from webapp.i18n import gettext as _
 from webapp.screening import advice
 from webapp.screening.lifecycle import Upload
-from webapp.screening.questions import Question, gone
+from webapp.screening.questions import Question, gone, is_put, lacks_default, unavailable
 
 # 413: too large; 415: not a kind of file that is read; anything else is 400.
 HTTP_STATUS: dict[ImageFault, int] = {
@@ -57,9 +57,9 @@ class UploadForm(FlaskForm):
     )
 
     def asked(self, offered: Sequence[Question]) -> str | None:
-        """The label set of the chosen question, or of the only one; None, for the default model, where none was
-        chosen."""
-        if len(offered) == 1:
+        """The label set of the chosen question, or of the only one where nobody is asked; None, for the default model,
+        where none was chosen."""
+        if offered and not is_put(offered):
             return offered[0].label_set
         return next((one.label_set for one in offered if one.label_set == self.label_set.data), None)
 
@@ -67,8 +67,11 @@ class UploadForm(FlaskForm):
         """The decoded photos. Raises UploadRefused with one sentence that says what is wrong and what to do."""
         config: Config = current_app.config["LENS"]
         chosen = self.label_set.data
-        if chosen and chosen not in {one.label_set for one in offered}:
-            raise UploadRefused(gone())
+        if chosen not in {one.label_set for one in offered}:
+            if lacks_default(offered):
+                raise UploadRefused(unavailable(), 503)
+            if chosen:
+                raise UploadRefused(gone())
         files = [file for file in [*(self.photos.data or []), self.camera.data] if _was_sent(file)]
         if not files:
             raise UploadRefused(_("No photo was chosen. Choose one to three photos of the lesion."))

@@ -54,10 +54,20 @@ def questions() -> list[Question]:
     return list(found.values())
 
 
+def lacks_default(offered: Sequence[Question]) -> bool:
+    """Whether the default model's question is not among these, since its card or its classes cannot be read. Whoever
+    comes with a mole is not to be answered about a rash: nothing is chosen for anybody then."""
+    return bool(offered) and get_models().default_label_set() not in {one.label_set for one in offered}
+
+
 def is_put(offered: Sequence[Question]) -> bool:
-    """Whether people are asked which of these it is: not where there is one alone, but for one that is not the default
-    model's, which cannot be offered at the moment. Whoever comes with a mole is not to be answered about a rash."""
-    return len(offered) > 1 or any(one.label_set != get_models().label_sets()[0] for one in offered)
+    """Whether people are asked which of these it is: not where there is the default model's alone."""
+    return len(offered) > 1 or lacks_default(offered)
+
+
+def unavailable() -> str:
+    """What is said to whoever chose nothing, or what is not offered, while the default model's question is missing."""
+    return _("The model cannot be loaded at the moment. Please try again later.")
 
 
 def gone() -> str:

@@ -22,7 +22,7 @@ from webapp.reviews.copies import delete_copies
 from webapp.screening.erasing import erase
 from webapp.screening.forms import UploadForm, UploadRefused
 from webapp.screening.lifecycle import answer, open_screening
-from webapp.screening.questions import is_put, questions
+from webapp.screening.questions import is_put, lacks_default, questions
 
 blueprint = Blueprint("screening", __name__)
 
@@ -167,7 +167,7 @@ def _taxonomy(row: ScreeningRow) -> Taxonomy | None:
 
 def _upload_page(form: UploadForm, error: str = "") -> str:
     offered = questions()
-    asked = form.asked(offered) or (offered[0].label_set if offered else None)
+    asked = form.asked(offered) or (offered[0].label_set if offered and not lacks_default(offered) else None)
     # Where another language leads to, so that the choice is kept.
     put = is_put(offered)
     here = url_for("screening.home", label_set=asked) if put else url_for("screening.home")
@@ -184,7 +184,7 @@ def _upload_page(form: UploadForm, error: str = "") -> str:
 
 
 def _waiting(row: ScreeningRow, token: str, *, available: bool = True) -> str:
-    code = (row.asked_label_set or next(iter(get_models().label_sets()), None)) if row.first_look else None
+    code = (row.asked_label_set or get_models().default_label_set()) if row.first_look else None
     return render_template(
         "screening/waiting.html",
         row=row,

@@ -21,7 +21,7 @@ from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow, token_hash
 from webapp.screening import advice
 from webapp.screening.lifecycle import Sender, Upload, add_photo, open_screening
-from webapp.screening.questions import gone, is_put, questions
+from webapp.screening.questions import gone, is_put, lacks_default, questions, unavailable
 from webapp.telegram import buttons, words
 from webapp.telegram.calls import persistently, reply
 from webapp.telegram.chats import Address, admit_photo, chat_hash, find_chat, language_of, seal, set_label_set
@@ -101,7 +101,9 @@ class Intake:
         put = await self._threads.store(is_put, offered)
         if label_set is None and (put or (offered and chat.label_set)):
             text, keyboard = await self._threads.tell(chat.language, question)
-            if chat.label_set:
+            if await self._threads.store(lacks_default, offered):
+                text = f"{say(lambda: words.paragraphs(unavailable()))}\n\n{text}"
+            elif chat.label_set:
                 await self._threads.store(set_label_set, message.chat_id, None)
                 text = f"{say(lambda: words.paragraphs(gone()))}\n\n{text}"
             raise Refused(text, once=True, keyboard=keyboard)

@@ -10,7 +10,7 @@ from flask import current_app
 
 from webapp.config import MEGABYTE, Config
 from webapp.i18n import gettext as _
-from webapp.screening.questions import Question, questions
+from webapp.screening.questions import Question, is_put, questions
 
 BOT_API_MEGABYTES = 20
 """Largest file that the Bot API lets a bot fetch."""
@@ -64,8 +64,8 @@ def welcome() -> str:
 
 
 def agreed() -> str:
-    """What to do once one has agreed; where several models answer, the question for one of them follows."""
-    if len(questions()) > 1:
+    """What to do once one has agreed; where there is a question what to look at, that one follows."""
+    if is_put(questions()):
         return paragraphs(_("Thank you."))
     return paragraphs(
         _("Thank you. Now send one to three photos of the same lesion, as an album or one photo."), how_to()
@@ -93,7 +93,7 @@ def how_to(photo_tip: str = "") -> str:
     """How photos are sent best, as plain text. `photo_tip` says for which kind of photo; else each question does."""
     offered = questions()
     tips = [photo_tip] if photo_tip else [one.photo_tip for one in offered[:1]]
-    if len(offered) > 1 and not photo_tip:
+    if is_put(offered) and not photo_tip:
         tips = [f"{one.title}: {one.photo_tip}" for one in offered]
     return points(
         *tips,
@@ -115,7 +115,7 @@ def help_text() -> str:
 
 def commands() -> dict[str, str]:
     """The commands and what each is for."""
-    topic = {"topic": _("Choose what is looked at")} if len(questions()) > 1 else {}
+    topic = {"topic": _("Choose what is looked at")} if is_put(questions()) else {}
     return {
         "start": _("What this is, and the consent to it"),
         "help": _("How to send photos"),

@@ -1,5 +1,6 @@
 """Photos in, answers out."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -9,7 +10,7 @@ from flask import Flask
 from PIL import Image
 from sqlalchemy import update
 
-from ml.bundle import Bundle
+from ml.bundle import CARD, Bundle
 from tests.webapp.telegram.bot_api import BotApi, Refusal, Sent
 from tests.webapp.telegram.conftest import Bot
 from webapp.api.answers import recommendation
@@ -233,6 +234,25 @@ def test_with_several_models_the_bot_asks_what_it_is_about(
     api.wait(6)
     assert [row.asked_label_set for row in rows()] == [tiny_bundle.card.label_set, rash_bundle.card.label_set]
     assert all(row.state == "done" for row in rows())
+
+
+def test_without_the_default_model_nobody_is_answered_by_another_unasked(
+    config: Config, make_app: Callable[[Config], Flask], start_bot: Callable[[Flask], Bot], api: BotApi,
+    agree: Callable[..., Sent], photo: Photo, rows: Rows, tiny_bundle: Bundle, rash_bundle: Bundle,
+) -> None:  # fmt: skip
+    spots = shutil.copytree(tiny_bundle.path, config.instance / "spots")
+    app = make_app(replace(config, model=f"{spots},{rash_bundle.path}"))
+    start_bot(app)
+    agree()
+    (spots / CARD).write_text("{", encoding="utf-8")
+    for number, chosen in enumerate((None, tiny_bundle.card.label_set), start=1):
+        with app.app_context(), write_transaction() as session:
+            session.execute(update(TelegramChat).values(label_set=chosen))
+        api.deliver(api.photo(photo("mel")))
+        told = api.wait(number)[-1]
+        assert "The model cannot be loaded at the moment." in told.text
+        assert list(told.buttons) == ["A rash"]
+    assert not rows()
 
 
 def test_a_topic_whose_model_is_gone_is_answered_by_no_other(
