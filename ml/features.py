@@ -37,6 +37,9 @@ the black heart of a melanoma would part from its brown surroundings."""
 MIN_AREA, MAX_AREA = 0.005, 0.90
 """Share of the view that a lesion may take."""
 
+MIN_VIEW = 0.2
+"""Share of the picture under which what is not dark is too little to look for a lesion in."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -91,8 +94,9 @@ def lesion_mask(pixels: NDArray[np.uint8]) -> Mask | None:
     """
     height, width = pixels.shape[:2]
     colours = cielab(_without_hairs(_reduced(pixels, SHOWN.side), HAIR_WIDTH))
-    found = _lesion(colours, _view(colours[..., 0], SHOWN), SHOWN)
-    if found is None:
+    view = _view(colours[..., 0], SHOWN)
+    found = _standing_out(colours, view, SHOWN)
+    if found is None or not _can_be_lesion(found.mask, view):
         return None
     whole = Image.fromarray(found.mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
     mask: Mask = np.asarray(whole) > 127
@@ -116,19 +120,40 @@ class Lesion:
     scale: float
 
 
-def find_lesion(pixels: NDArray[np.uint8]) -> Lesion | None:
-    """RGB [H, W, 3] -> its lesion at `MEASURED_SIDE`; None as for `lesion_mask`.
+@dataclass(frozen=True)
+class Sought:
+    """What a search for a lesion came to: the lesion, None as for `lesion_mask`, and the share of the picture that what
+    stands out from the skin takes, also where that is too little or too much for a lesion to be measured: 0 for
+    nothing, None where most of the picture is dark."""
 
-    As there, the largest piece over Otsu's threshold is found first; from there the region grows into what adjoins it
-    and stands out somewhat less, since borders fade (Adams, Bischof 1994, "Seeded region growing"). About 3 ms.
+    lesion: Lesion | None
+    share: float | None
+
+
+def find_lesion(pixels: NDArray[np.uint8]) -> Lesion | None:
+    """RGB [H, W, 3] -> its lesion at `MEASURED_SIDE`; None as for `lesion_mask`."""
+    return seek_lesion(pixels).lesion
+
+
+def seek_lesion(pixels: NDArray[np.uint8]) -> Sought:
+    """RGB [H, W, 3] -> what a search for its lesion at `MEASURED_SIDE` comes to.
+
+    As in `lesion_mask`, the largest piece over Otsu's threshold is found first; from there the region grows into what
+    adjoins it and stands out somewhat less, since borders fade (Adams, Bischof 1994, "Seeded region growing"). About
+    3 ms.
     """
     small = _reduced(pixels, MEASURED.side)
     colours = cielab(_without_hairs(small, 1 + 2 * round(MEASURED.pixels(HAIR_WIDTH) / 2)))
     view = _view(colours[..., 0], MEASURED)
-    found = _lesion(colours, view, MEASURED)
+    if not _seen_enough(view):
+        return Sought(None, None)
+    found = _standing_out(colours, view, MEASURED)
     if found is None:
-        return None
-    return Lesion(small, colours, found.mask, view, found.skin, max(pixels.shape[:2]) / max(small.shape[:2]))
+        return Sought(None, 0.0)
+    lesion = None
+    if _can_be_lesion(found.mask, view):
+        lesion = Lesion(small, colours, found.mask, view, found.skin, max(pixels.shape[:2]) / max(small.shape[:2]))
+    return Sought(lesion, float(found.mask.mean()))
 
 
 def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -163,8 +188,17 @@ class _Found:
     skin: NDArray[np.float32]
 
 
-def _lesion(colours: NDArray[np.float32], view: Mask, how: Search) -> _Found | None:
-    if view.mean() < 0.2:
+def _seen_enough(view: Mask) -> bool:
+    return bool(view.mean() >= MIN_VIEW)
+
+
+def _can_be_lesion(mask: Mask, view: Mask) -> bool:
+    return bool(MIN_AREA <= mask[view].mean() <= MAX_AREA)
+
+
+def _standing_out(colours: NDArray[np.float32], view: Mask, how: Search) -> _Found | None:
+    """The piece that stands out most from the skin, of whatever size; None for none, or too little to look at."""
+    if not _seen_enough(view):
         return None
     skin = _skin_colour(colours, view)
     apart = colours - skin
@@ -183,8 +217,7 @@ def _lesion(colours: NDArray[np.float32], view: Mask, how: Search) -> _Found | N
     seed = labels == 1 + int(np.argmax(weights[1:]))
     if how.growth < 1:
         seed = _grown(seed, _opened((difference > how.growth * threshold) & view, round(how.pixels(2))))
-    mask = _filled(seed)
-    return _Found(mask, skin) if MIN_AREA <= mask[view].mean() <= MAX_AREA else None
+    return _Found(_filled(seed), skin)
 
 
 def _grown(seed: Mask, wider: Mask) -> Mask:

@@ -30,7 +30,12 @@ def measure(pixels: NDArray[np.uint8]) -> Measured | None:
     The numbers are finite, and change little when the photo is turned by a right angle or mirrored.
     """
     lesion = find_lesion(pixels)
-    return None if lesion is None else Measured(lesion, np.array(list(features_of(lesion).values()), np.float32))
+    return None if lesion is None else measured(lesion)
+
+
+def measured(lesion: Lesion) -> Measured:
+    """Everything that is measured of a lesion that was found already."""
+    return Measured(lesion, np.array(list(features_of(lesion).values()), np.float32))
 
 
 def features_of(lesion: Lesion) -> dict[str, float]:

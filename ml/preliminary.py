@@ -19,9 +19,10 @@ from safetensors.numpy import load_file, save_file
 from ml.bundle import CARD, FIRST_LOOK, PRETRAINED_FOLDER, read_card, stated_label_set, verify, write_folder
 from ml.calibration import Calibration, named_class
 from ml.errors import BundleError
-from ml.features_list import FEATURES, Measured, measure
+from ml.features import Sought, seek_lesion
+from ml.features_list import FEATURES, Measured, measured
 from ml.files import write_json
-from ml.gate import GateModel, Seen
+from ml.gate import GateModel, Seen, rounded
 from ml.gate_quality import blank, fault, quality_scores
 from ml.labels import Status
 from ml.screening import NOT_SKIN, POOR_QUALITY, USABLE, Gate, Screening
@@ -130,12 +131,13 @@ class FirstLook:
     def look(self, pixels: NDArray[np.uint8]) -> Look:
         """RGB [H, W, 3] -> a first look at it: well under 25 ms of processor time for a photo of 400 x 300 pixels."""
         started = time.perf_counter()
-        measured = measure(pixels)
-        gate = self._judge(pixels, measured)
+        sought = seek_lesion(pixels)
+        found = None if sought.lesion is None else measured(sought.lesion)
+        gate = self._judge(pixels, sought, found)
         probabilities = None
-        if gate.verdict == USABLE and measured is not None:
-            probabilities = self.probabilities(measured.values[None])[0]
-        return Look(gate, probabilities, measured, time.perf_counter() - started)
+        if gate.verdict == USABLE and found is not None:
+            probabilities = self.probabilities(found.values[None])[0]
+        return Look(gate, probabilities, found, time.perf_counter() - started)
 
     def logits(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Features [N, F] -> logits [N, C], before calibration."""
@@ -156,12 +158,12 @@ class FirstLook:
         between = np.searchsorted(row, value, "left") + np.searchsorted(row, value, "right")
         return float(np.clip(between / 2 / len(row), 0, 1))
 
-    def _judge(self, pixels: NDArray[np.uint8], measured: Measured | None) -> Gate:
-        scores = quality_scores(pixels)
-        if measured is not None:
-            seen = Seen(at_one_size(measured.values[None]), np.zeros((1, 0), np.float32))
+    def _judge(self, pixels: NDArray[np.uint8], sought: Sought, found: Measured | None) -> Gate:
+        scores = quality_scores(pixels, sought)
+        if found is not None:
+            seen = Seen(at_one_size(found.values[None]), np.zeros((1, 0), np.float32))
             return self._gate.decide({**scores, **self._gate.scores(seen)})
-        scores = {name: round(value, 4) for name, value in scores.items()}
+        scores = rounded(scores)
         poor = None if blank(scores) else fault(scores, self._gate.limits)
         if poor is not None:
             return Gate.refused(POOR_QUALITY, poor.reason, scores, poor.limit)

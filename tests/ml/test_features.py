@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ml.data.canvas import Canvas, Colour, step
 from ml.data.drawn import draw_lesion
-from ml.features import cielab, find_lesion, lesion_mask, otsu_threshold
+from ml.features import MIN_AREA, cielab, find_lesion, lesion_mask, otsu_threshold, seek_lesion
 from ml.features_picture import AXES, DIAMETER, OUTLINE, OUTSIDE, REGIONS, draw_measures
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.bool_]]
@@ -139,6 +139,20 @@ def test_cielab_of_known_colours() -> None:
         [100, 0, 0], [0, 0, 0], [50.03, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86],
     ])  # fmt: skip
     np.testing.assert_allclose(cielab(colours[None])[0], expected, atol=0.15)
+
+
+def test_the_share_of_what_is_too_small_to_measure_is_told_too() -> None:
+    shares = []
+    rows, columns = np.mgrid[:300, :400]
+    for radius in (60, 10, 0):
+        spot = np.hypot(rows - 150, columns - 200) < radius
+        sought = seek_lesion(np.where(spot[..., None], (110, 80, 60), (190, 150, 130)).astype(np.uint8))
+        assert (sought.lesion is not None) == (radius == 60)
+        shares.append(sought.share or 0.0)
+    assert shares[0] == pytest.approx(np.pi * 60**2 / rows.size, rel=0.1)
+    assert 0 < shares[1] < MIN_AREA
+    assert shares[2] == 0
+    assert seek_lesion(np.zeros((300, 400, 3), np.uint8)).share is None
 
 
 @pytest.mark.parametrize("size", [(300, 400), (60, 80), (1500, 900)])

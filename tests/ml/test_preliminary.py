@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from ml.bundle import FIRST_LOOK, is_bundle, shipped_bundles
 from ml.errors import BundleError, DatasetError
+from ml.features import Sought, seek_lesion
 from ml.features_list import FEATURES, Measured, measure
 from ml.labels import Status
 from ml.preliminary import TOLD, FirstLook, at_one_size, find_first_look, load_first_look
@@ -65,6 +66,19 @@ def test_a_look_tells_probabilities_features_and_what_it_took(first_look: FirstL
     assert told["model"] == {"name": "drawn-first-look", "version": "1"}
     assert told["seconds"] > 0
     json.dumps(told, allow_nan=False)
+
+
+def test_the_lesion_is_looked_for_once(first_look: FirstLook, lesion: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def noted(pixels: NDArray[np.uint8]) -> Sought:
+        asked.append(len(pixels))
+        return seek_lesion(pixels)
+
+    for module in ("ml.preliminary", "ml.gate_quality"):
+        monkeypatch.setattr(f"{module}.seek_lesion", noted)
+    assert first_look.look(lesion("nv", 101)).measured is not None
+    assert len(asked) == 1
 
 
 def test_several_photos_are_averaged_and_those_without_a_lesion_left_out(first_look: FirstLook, lesion: Draw) -> None:
@@ -138,7 +152,8 @@ def test_how_many_pixels_a_photo_has_tells_nothing(lesion: Draw) -> None:
     larger[FEATURES.index("diameter")] *= 6
     np.testing.assert_array_equal(look.probabilities(larger[None]), look.probabilities(measured.values[None]))
     assert look.percentile("diameter", larger) == look.percentile("diameter", measured.values)
-    scores = [look._judge(photo, Measured(measured.lesion, values)).scores for values in (measured.values, larger)]
+    sought, both = seek_lesion(photo), (measured.values, larger)
+    scores = [look._judge(photo, sought, Measured(measured.lesion, values)).scores for values in both]
     assert scores[0] == scores[1]
 
 
