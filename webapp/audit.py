@@ -8,7 +8,7 @@ that was noted elsewhere (`flask audit head`, `flask audit verify --expect`).
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from flask import has_request_context
@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.audit import AuditEntry
+from webapp.models.audit import AuditEntry, AuditRepeats
 
 # What the first entry names as the hash before it.
 BEGINNING = "0" * 64
@@ -27,6 +27,7 @@ NOBODY = "nobody"
 SECRETS = frozenset({"password", "secret", "token", "note", "notes", "address", "ip", "email"})
 # Longer texts in details are cut: an entry is a fact, not a copy.
 LONGEST_TEXT = 200
+HOUR = timedelta(hours=1)
 # Any number that nothing else locks: writers of this log wait for each other there on PostgreSQL.
 POSTGRESQL_LOCK = 0x1E510
 
@@ -38,7 +39,7 @@ def record(action: str, subject: str, **details: Any) -> None:
     "screening:12"; `details` are JSON values, never secrets, notes or addresses. Raises ValueError for a detail that is
     called like one, and RuntimeError outside of a write transaction (`webapp.database.write_transaction`).
     """
-    record_as(_actor(), action, subject, **details)
+    record_as(current_actor(), action, subject, **details)
 
 
 def record_as(actor: str, action: str, subject: str, **details: Any) -> None:
@@ -46,11 +47,7 @@ def record_as(actor: str, action: str, subject: str, **details: Any) -> None:
     for name in details:
         if not SECRETS.isdisjoint(name.split("_")):
             raise ValueError(f"'{name}' does not belong in the audit log")
-    connection = db.session.connection()
-    if not connection.get_execution_options().get("writing"):
-        raise RuntimeError("an audit entry needs a write transaction, so that it stands and falls with what it tells")
-    if connection.dialect.name == "postgresql":
-        db.session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": POSTGRESQL_LOCK})
+    _hold()
     last = db.session.execute(
         select(AuditEntry.id, AuditEntry.entry_hash).order_by(AuditEntry.id.desc()).limit(1)
     ).first()
@@ -66,6 +63,38 @@ def record_as(actor: str, action: str, subject: str, **details: Any) -> None:
     entry.entry_hash = content_hash(entry)
     db.session.add(entry)
     db.session.flush()  # the next entry of this transaction must find it
+
+
+def record_hourly(actor: str, action: str, subject: str, **details: Any) -> None:
+    """`record_as` for what somebody can repeat at will, so that nobody fills the disk: one entry an hour of each actor,
+    action and subject. What comes in between is counted, and the next entry, or `record_repeats`, says how many.
+
+    Where no entry is made one is written all the same and taken back: the time of an answer must not tell whether
+    somebody else has tried the same name.
+    """
+    _hold()
+    now, key = clock.now(), (actor, action, subject)
+    known = db.session.get(AuditRepeats, key, populate_existing=True)
+    # An entry of the future was made before the clock was set back.
+    if known is not None and now - HOUR < known.entered_at <= now:
+        with db.session.begin_nested() as attempt:
+            record_as(actor, action, subject, **details)
+            attempt.rollback()
+        known.repeats += 1
+        return
+    repeats = {"repeats": known.repeats} if known is not None and known.repeats else {}
+    record_as(actor, action, subject, **details, **repeats)
+    db.session.merge(AuditRepeats(actor=actor, action=action, subject=subject, entered_at=now, repeats=0))
+
+
+def record_repeats() -> None:
+    """Enter, within the current write transaction, what was counted more than an hour ago and never came again."""
+    _hold()
+    old = select(AuditRepeats).where(AuditRepeats.entered_at <= clock.now() - HOUR).order_by(AuditRepeats.entered_at)
+    for known in db.session.scalars(old).all():
+        if known.repeats:
+            record_as(known.actor, known.action, known.subject, repeats=known.repeats)
+        db.session.delete(known)
 
 
 def trail(subject: str, limit: int = 100) -> list[AuditEntry]:
@@ -123,7 +152,17 @@ def faults(expected: str | None = None) -> Iterator[str]:
         yield f"no entry has the expected hash {expected}: entries were cut off or all hashes were computed anew"
 
 
-def _actor() -> str:
+def _hold() -> None:
+    """Keep other writers of this log out until the transaction ends, which must be a write transaction."""
+    connection = db.session.connection()
+    if not connection.get_execution_options().get("writing"):
+        raise RuntimeError("an audit entry needs a write transaction, so that it stands and falls with what it tells")
+    if connection.dialect.name == "postgresql":
+        db.session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": POSTGRESQL_LOCK})
+
+
+def current_actor() -> str:
+    """Who is at work: a name, "cli" or "nobody"."""
     if not has_request_context():
         return COMMAND
     return str(current_user.name) if current_user.is_authenticated else NOBODY

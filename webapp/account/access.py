@@ -59,6 +59,6 @@ def _note_refusal(role: Role) -> None:
     """Put it on record that an account asked for more than it may; it is refused even where that cannot be written."""
     try:
         with write_transaction():
-            audit.record("page.refuse", f"page:{request.endpoint}", needed=role.value)
+            audit.record_hourly(audit.current_actor(), "page.refuse", f"page:{request.endpoint}", needed=role.value)
     except SQLAlchemyError:
         current_app.logger.warning("a refused page could not be put on record", exc_info=True)

@@ -1,7 +1,7 @@
 """The decision to let somebody in: one answer for every kind of failure, and a lock after repeated ones.
 
 Passwords and codes count together. Every failure costs the same, whether there is such an account or not, one hash and
-one small write with an entry in the audit log, so that neither words nor time tell which names exist.
+one small write that the audit log counts, so that neither words nor time tell which names exist.
 """
 
 from collections.abc import Callable
@@ -109,7 +109,7 @@ def _attempt(user: User, config: Config, check: Callable[[User], bool]) -> bool:
 
 def _note_refusal(user_id: int | None) -> None:
     """Put a refused attempt on record; a name that no account has is not written down: it may be a password."""
-    audit.record_as(audit.NOBODY, "session.refuse", f"user:{user_id}" if user_id is not None else "user:unknown")
+    audit.record_hourly(audit.NOBODY, "session.refuse", f"user:{user_id}" if user_id is not None else "user:unknown")
 
 
 def _write_all_the_same(user_id: int | None) -> None:

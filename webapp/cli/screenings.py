@@ -33,6 +33,8 @@ def sweep(whatever: bool) -> None:
     kept without --all, and everything else is done.
     """
     started = clock.now()
+    with write_transaction():
+        audit.record_repeats()
     count_all()  # before anything of it is erased
     erased = finish_erasures() + erase_expired()
     problems: dict[str, int] = {}

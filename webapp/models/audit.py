@@ -51,6 +51,19 @@ class AuditEntry(Base):
     entry_hash: Mapped[str] = mapped_column(String(64))
 
 
+class AuditRepeats(Base):
+    """What of a kind was counted since its newest entry, which is not an hour old (`webapp.audit.record_hourly`)."""
+
+    __tablename__ = "audit_repeats"
+    __table_args__ = (Index("ix_audit_repeats_entered_at", "entered_at"),)
+
+    actor: Mapped[str] = mapped_column(String(80), primary_key=True)
+    action: Mapped[str] = mapped_column(String(60), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
+    entered_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    repeats: Mapped[int] = mapped_column(default=0)
+
+
 for _dialect, _statements in (("sqlite", APPEND_ONLY_SQLITE), ("postgresql", APPEND_ONLY_POSTGRESQL)):
     for _statement in _statements:
         event.listen(AuditEntry.__table__, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]

@@ -15,12 +15,14 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
+from tests.times import Clock
 from tests.webapp.forms import PASSWORD
 from webapp import audit
+from webapp.account.attempts import authenticate
 from webapp.config import PROJECT_FOLDER, Config
 from webapp.database import write_transaction
 from webapp.extensions import db
-from webapp.models.audit import AuditEntry
+from webapp.models.audit import AuditEntry, AuditRepeats
 from webapp.models.user import Role, User
 
 Run = Callable[..., Result]
@@ -184,9 +186,39 @@ def test_logging_in_and_being_locked_are_recorded(
     assert found == [
         ("anna", "session.begin", "user:1"),
         ("anna", "session.end", "user:1"),
-        *[("nobody", "session.refuse", "user:1")] * config.login_failures,
+        ("nobody", "session.refuse", "user:1"),
         ("nobody", "user.lock", "user:1"),
     ]
+
+
+def test_what_is_repeated_has_one_entry_an_hour_with_its_number(
+    app: Flask, add_user: Callable[..., User], config: Config, clock: Clock, run: Run
+) -> None:
+    add_user()
+
+    def refused() -> list[tuple[str, object]]:
+        return [(one.subject, one.details) for one in entries(app) if one.action == "session.refuse"]
+
+    def fail(name: str) -> None:
+        with app.app_context():
+            assert authenticate(name, "wrong", config) is None
+
+    for name in ("anna", "somebody", "somebody else", "anna", "anna"):
+        fail(name)
+    assert refused() == [("user:1", {}), ("user:unknown", {})]
+    clock.forward(minutes=59)
+    fail("anna")
+    clock.forward(minutes=1)
+    fail("anna")
+    assert refused()[2:] == [("user:1", {"repeats": 3})]
+    clock.forward(hours=2)
+    assert run("screenings", "sweep").exit_code == 0
+    assert refused()[3:] == [("user:unknown", {"repeats": 1})]
+    with app.app_context():
+        assert db.session.scalars(select(AuditRepeats)).all() == []
+    fail("anna")
+    assert refused()[4:] == [("user:1", {})]
+    assert run("audit", "verify").exit_code == 0
 
 
 def test_refusals_are_recorded(

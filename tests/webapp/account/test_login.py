@@ -107,12 +107,12 @@ def test_every_failure_costs_one_hash_and_one_write(
         with write_transaction() as session:
             bert = session.scalars(select(User).where(User.name == "bert")).one()
             bert.locked_until = clock.now() + timedelta(minutes=5)
-        seen = {}
-        for name in ("anna", "bert", "nobody-of-this-name"):
-            done.clear()
-            assert attempts.authenticate(name, "wrong", config) is None
-            seen[name] = [step for step in done if step in ("hash", "UPDATE", "INSERT")]
-    assert seen == {name: ["hash", "UPDATE", "INSERT"] for name in seen}
+        for last in ("INSERT", "UPDATE"):  # a repeated failure is counted, and its entry taken back
+            for name in ("anna", "bert", "nobody-of-this-name"):
+                done.clear()
+                assert attempts.authenticate(name, "wrong", config) is None
+                seen = [step for step in done if step in ("hash", "UPDATE", "INSERT")]
+                assert seen == ["hash", "UPDATE", "INSERT", last], name
 
 
 def test_hashes_cost_what_owasp_asks_for_and_are_made_anew(

@@ -126,7 +126,7 @@ def test_guesses_of_codes_lock_the_account(
         assert send(with_password(app), "/login/code", code="000000").status_code == 400
     locked = app.test_client()
     assert send(locked, "/login", name="anna", password=PASSWORD).status_code == 400
-    assert actions(app)[-2:] == ["user.lock", "session.refuse"]  # and the right password after it
+    assert actions(app)[-2:] == ["session.refuse", "user.lock"]  # the right password after it is counted
     clock.forward(minutes=config.login_lock_minutes + 1)
     assert send(with_password(app), "/login/code", code=code(secret[0], clock)).status_code == 303
 
