@@ -101,7 +101,7 @@ def evaluate(
         "bundle": describe_bundle(bundle),
         "dataset": describe_dataset(dataset),
         "overlap_with_training": training_overlap(bundle, dataset, split),
-        "gate_pictures": gate_figures(judged) if judged else None,
+        "gate_pictures": gate_figures(judged, bundle.card.gate.get("accepts")) if judged else None,
         "neighbours": neighbour_figures(bundle, predictions, split),
         "explanations": explanations,
         "severity": severity_figures(bundle.card, predictions, resamples=resamples, seed=seed),

@@ -33,6 +33,12 @@ PROTOCOL = (
     "usable. Intervals are 95 % Wilson intervals over pictures."
 )
 
+UNTAUGHT = (
+    "This model's gate was never taught to tell ordinary photos of skin from dermatoscopic ones. It answers both, and "
+    "only that counts as right here: photos of the kind that the model was not made for are not recognised."
+)
+"""Said of a gate that `accepts` every skin (see ml.gate.fit_gate)."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -90,8 +96,9 @@ def judge_pictures(screener: Screener, folders: Sequence[Path], *, seed: int, pr
     return tuple(judged)
 
 
-def gate_figures(judged: Sequence[Judged]) -> dict[str, Any]:
-    """The table by kind and type, and the misses by name, as plain JSON types."""
+def gate_figures(judged: Sequence[Judged], accepts: str | None) -> dict[str, Any]:
+    """The table by kind and type, and the misses by name, as plain JSON types; with a `caution` where the gate, by what
+    its card says that it `accepts`, does not tell the two kinds of photos of skin apart."""
     rows = []
     for kind in dict.fromkeys(item.shown.kind for item in judged):
         of_kind = [item for item in judged if item.shown.kind == kind]
@@ -107,7 +114,7 @@ def gate_figures(judged: Sequence[Judged]) -> dict[str, Any]:
         for item in judged
         if item.missed
     ]
-    return {"rows": rows, "misses": misses, "protocol": PROTOCOL}
+    return {"rows": rows, "misses": misses, "protocol": PROTOCOL, "caution": UNTAUGHT if accepts == "skin" else None}
 
 
 def _counts(items: Sequence[Judged]) -> dict[str, Any]:

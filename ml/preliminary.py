@@ -4,6 +4,7 @@ It is a first impression beside the network's answer, never instead of it. Its m
 `card.json`, `first-look.safetensors` and `SHA256SUMS`.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -71,7 +72,9 @@ class FirstLookCard:
             count = len(card.classes)
             consistent = count == len(card.class_priors) == len(card.calibration["bias"]) and count >= 2
             consistent = consistent and card.calibration["temperature"] > 0 and "limits" in card.gate
-        except (TypeError, KeyError) as error:
+            numbers = [card.calibration["temperature"], *card.calibration["bias"], *card.class_priors, card.prior_power]
+            consistent = consistent and all(map(math.isfinite, (*numbers, *card.gate.get("limits", {}).values())))
+        except (TypeError, KeyError, AttributeError) as error:
             raise BundleError("The first look's card.json is incomplete. Fetch or train it again.") from error
         if not consistent:
             raise BundleError("The first look's card.json contradicts itself. Fetch or train it again.")
@@ -115,6 +118,8 @@ class FirstLook:
 
     def __init__(self, card: FirstLookCard, arrays: Mapping[str, NDArray[Any]]):
         self.card = card
+        if not all(np.isfinite(values).all() for values in arrays.values()):
+            raise BundleError("The first look's file has what is no finite number. Fetch or train it again.")
         self._classifier = Linear(arrays["weight"], arrays["bias"])
         if self._classifier.weight.shape != (len(card.classes), len(card.features)):
             raise BundleError("The first look's file is of other classes than its card. Fetch or train it again.")

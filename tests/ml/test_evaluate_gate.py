@@ -11,7 +11,7 @@ from PIL import Image
 from ml.bundle import Bundle
 from ml.data.artificial import artificial
 from ml.errors import DatasetError
-from ml.evaluate_gate import Judged, Shown, gate_figures, judge_pictures
+from ml.evaluate_gate import UNTAUGHT, Judged, Shown, gate_figures, judge_pictures
 from ml.gate import is_held_out
 from ml.metrics import wilson_interval
 from ml.screen import Screener
@@ -45,7 +45,7 @@ def test_every_subfolder_of_another_folder_is_a_type_of_skin_photos(
         _write(tmp_path / "pox" / name, ["a.png", "b.png"], lesion)
     (tmp_path / "pox" / "manifest.csv").write_text("path,label\n")
     (tmp_path / "pox" / "Normal" / "notes.txt").write_text("not a picture")
-    rows = gate_figures(judge_pictures(screener, [tmp_path / "pox"], seed=0, progress=False))["rows"]
+    rows = gate_figures(judge_pictures(screener, [tmp_path / "pox"], seed=0, progress=False), None)["rows"]
     found = [(row["kind"], row["type"], row["pictures"], row["right_verdict"]) for row in rows]
     right = right_for_skin(screener)
     assert found[:3] == [("pox", None, 4, right), ("pox", "Measles", 2, right), ("pox", "Normal", 2, right)]
@@ -64,7 +64,7 @@ def test_the_table_counts_by_kind_and_type_and_lists_the_misses() -> None:
         _judged("clinical_photos", "Naevus", "not_skin"),
         _judged("not_skin", "others", "not_skin"),
     ]
-    figures = gate_figures(judged)
+    figures = gate_figures(judged, "dermatoscopic")
     clinical, melanoma, naevus, other = figures["rows"]
     assert (clinical["type"], clinical["pictures"], clinical["refused"], clinical["right"]) == (None, 3, 2, 1)
     assert clinical["refused_interval"] == list(wilson_interval(2, 3))
@@ -72,6 +72,7 @@ def test_the_table_counts_by_kind_and_type_and_lists_the_misses() -> None:
     assert (melanoma["type"], melanoma["verdicts"]) == ("Melanoma", {"usable": 1, "not_dermatoscopic": 1})
     assert (naevus["refused_share"], naevus["right_share"]) == (1, 0)
     assert (other["kind"], other["type"]) == ("not_skin", None)
+    assert figures["caution"] is None
     assert figures["misses"] == [
         {"kind": "clinical_photos", "type": "Melanoma", "picture": "x.png", "answer": "malignant"}
     ]
@@ -89,9 +90,16 @@ def test_drawn_pictures_are_of_every_type_and_the_same_each_time() -> None:
 
 def test_what_a_model_was_made_for_is_no_miss() -> None:
     picture = Shown("pox", "Measles", "x.png", "usable", np.zeros((4, 4, 3), np.uint8))
-    figures = gate_figures([Judged(picture, "usable", "infectious", None)])
+    figures = gate_figures([Judged(picture, "usable", "infectious", None)], "clinical")
     assert figures["rows"][0]["right"] == 1
     assert figures["misses"] == []
+    assert figures["caution"] is None
+
+
+def test_a_gate_that_does_not_tell_photos_of_skin_apart_is_said_to_be_one() -> None:
+    picture = Shown("clinical_photos", "Melanoma", "x.png", "usable", np.zeros((4, 4, 3), np.uint8))
+    figures = gate_figures([Judged(picture, "usable", "benign", "nv")], "skin")
+    assert figures["caution"] == UNTAUGHT
 
 
 def right_for_skin(screener: Screener) -> str:

@@ -44,7 +44,7 @@ def test_its_card_and_its_limits_say_so(bundle: Bundle) -> None:
 
 
 def test_ordinary_photos_are_answered_and_dermatoscopic_ones_are_not(bundle: Bundle, negatives: Path) -> None:
-    figures = gate_figures(judge_pictures(Screener(bundle), [negatives], seed=0, progress=False))
+    figures = gate_figures(judge_pictures(Screener(bundle), [negatives], seed=0, progress=False), "clinical")
     rows = {row["kind"]: row for row in figures["rows"] if row["type"] is None}
     assert rows["dermatoscopic"]["right_verdict"] == NOT_CLINICAL
     assert rows["dermatoscopic"]["right_share"] > 0.7

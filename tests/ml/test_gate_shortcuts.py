@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.bundle import CASES, DEFAULT_MODEL, Bundle, load_bundle
+from ml.data.duplicates import find_near_duplicates, fingerprint
 from ml.data.sources import read_source
 from ml.gate import GateModel, is_held_out
 from ml.images import decode
@@ -114,6 +115,32 @@ def lesions(bundle: Bundle) -> list[Pixels]:
 @pytest.fixture(scope="module")
 def clinical() -> list[Pixels]:
     return held_out("clinical_photos")
+
+
+@pytest.fixture(scope="module")
+def everyday() -> list[Pixels]:
+    """Every second of the held-out pictures: as many as there are of the other kinds."""
+    return held_out("not_skin")[::2]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_everyday_photos_stay_refused(
+    share_refused: Callable[[list[Pixels]], float], everyday: list[Pixels], change: str
+) -> None:
+    assert len(everyday) > 30
+    assert share_refused([CHANGES[change](picture) for picture in everyday]) >= 0.95
+
+
+@pytest.mark.parametrize("name", ["not_skin", "clinical_photos"])
+def test_no_picture_is_held_out_of_which_the_fit_has_a_near_duplicate(name: str) -> None:
+    paths = sorted((Path(os.environ["LESION_DATA"]) / name).iterdir())
+    held = [is_held_out(path.name) for path in paths]
+    assert 0.2 < np.mean(held) < 0.4
+    pairs = find_near_duplicates([fingerprint(decode(path.read_bytes(), max_side=640)) for path in paths])
+    crossing = [
+        (paths[pair.first].name, paths[pair.second].name) for pair in pairs if held[pair.first] != held[pair.second]
+    ]
+    assert crossing == []
 
 
 @pytest.mark.parametrize("change", CHANGES)

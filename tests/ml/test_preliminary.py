@@ -1,6 +1,7 @@
 """The first look: trained, kept, told and refused."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ml.errors import BundleError, DatasetError
 from ml.features import Sought, seek_lesion
 from ml.features_list import FEATURES, Measured, measure
 from ml.labels import Status
-from ml.preliminary import TOLD, FirstLook, at_one_size, find_first_look, load_first_look
+from ml.preliminary import TOLD, FirstLook, FirstLookCard, at_one_size, find_first_look, load_first_look
 from ml.screening import Gate, Screening, beside
 from ml.train_first_look import fitted, train_first_look
 
@@ -180,6 +181,20 @@ def test_damage_is_noticed_and_the_folder_is_no_network(first_look_folder: Path,
     (copy / FIRST_LOOK).unlink()
     with pytest.raises(BundleError, match="lacks"):
         load_first_look(copy)
+
+
+def test_what_is_no_finite_number_is_no_first_look(first_look_folder: Path) -> None:
+    card = json.loads((first_look_folder / "card.json").read_text(encoding="utf-8"))
+    assert FirstLookCard.from_dict(card).name == "drawn-first-look"
+    for change in ({"prior_power": math.nan}, {"gate": {**card["gate"], "limits": {"novelty": math.inf}}}):
+        with pytest.raises(BundleError, match="contradicts itself"):
+            FirstLookCard.from_dict(card | change)
+    arrays = load_file(first_look_folder / FIRST_LOOK)
+    for name in ("weight", "gate.bank"):
+        spoilt = arrays[name].copy()
+        spoilt.flat[0] = np.nan
+        with pytest.raises(BundleError, match="no finite number"):
+            FirstLook(FirstLookCard.from_dict(card), arrays | {name: spoilt})
 
 
 def test_the_newest_trained_one_of_a_label_set_is_found_and_else_the_shipped(

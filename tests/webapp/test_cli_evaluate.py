@@ -64,8 +64,16 @@ def test_everything_at_once(
     assert found["neighbours"]["photos"] == found["n_images"]
     assert "Thresholds asked for" in result.output
     assert "Gate, generated" in result.output
+    assert "never taught to tell ordinary photos of skin" in result.output
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    for phrase in ("before calibration", "Nearest confirmed cases", "heatmaps point", "page of text", "asked for"):
+    for phrase in (
+        "before calibration",
+        "Nearest confirmed cases",
+        "heatmaps point",
+        "page of text",
+        "asked for",
+        "never taught",
+    ):
         assert phrase in page
 
 

@@ -195,12 +195,15 @@ def summary(figures: Mapping[str, Any]) -> list[str]:
             f"sensitivity {_shown(point['malignant_sensitivity'])} at specificity "
             f"{_shown(point['malignant_specificity'])}; malignant or uncertain {_shown(found)}"
         )
-    for row in (figures["gate_pictures"] or {"rows": []})["rows"]:
+    judged = figures["gate_pictures"] or {"rows": []}
+    for row in judged["rows"]:
         if row["type"] is None:
             lines.append(
                 f"Gate, {row['kind'].replace('_', ' ')}: {row['refused']} of {row['pictures']} refused, "
                 f"{row['right']} with the right verdict"
             )
+    if judged.get("caution"):
+        lines.append(judged["caution"])
     return lines
 
 
