@@ -215,14 +215,35 @@ def find_bundle(reference: str, models_dir: Path) -> Path:
     if is_bundle(path):
         return path
     name, _, version = reference.partition("@")
-    trained = sorted(p for p in (models_dir / name).glob("*") if is_bundle(p)) if _plain(name) else []
-    candidates = [p for p in trained if p.name == version] if version else trained[-1:]
-    shipped = PRETRAINED_FOLDER / name
-    if not candidates and _plain(name) and is_bundle(shipped):
-        candidates = [shipped] if not version or _stated(shipped, "version") == version else []
-    if not candidates:
-        raise BundleError(f"There is no model '{path.name}'. Give NAME, NAME@VERSION or the path of a bundle.")
-    return candidates[0]
+    if _plain(name):
+        trained, shipped = models_dir / name, PRETRAINED_FOLDER / name
+        places = [trained / version] if _plain(version) else [] if version else _newest_first(trained)
+        found = next((place for place in places if is_bundle(place)), None)
+        if found is not None:
+            return found
+        if is_bundle(shipped) and (not version or _stated(shipped, "version") == version):
+            return shipped
+    raise BundleError(f"There is no model '{path.name}'. Give NAME, NAME@VERSION or the path of a bundle.")
+
+
+def is_name(reference: str) -> bool:
+    """Whether a reference is a name without a version, which may stand for several bundles, and no path."""
+    return _plain(reference) and "@" not in reference and not is_bundle(Path(reference))
+
+
+def versions(name: str, models_dir: Path) -> list[str]:
+    """The versions of a name, each of which `find_bundle` finds as NAME@VERSION: those of trained bundles, the newest
+    first, then that of the shipped one. None of what is no name."""
+    if not is_name(name):
+        return []
+    shipped = _stated(PRETRAINED_FOLDER / name, "version") if is_bundle(PRETRAINED_FOLDER / name) else None
+    trained = [place.name for place in _newest_first(models_dir / name) if is_bundle(place)]
+    return trained if shipped is None or shipped in trained else [*trained, shipped]
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    # What begins with a dot is still being written.
+    return sorted((place for place in folder.glob("*") if _plain(place.name)), reverse=True)
 
 
 def stated_label_set(path: Path) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from ml.bundle import CARD, CHECKSUMS, CONTENT, WEIGHTS, Bundle, find_bundle, load_bundle, save_bundle
+from ml.bundle import CARD, CHECKSUMS, CONTENT, WEIGHTS, Bundle, find_bundle, load_bundle, save_bundle, versions
 from ml.errors import BundleError
 from ml.files import sha256_file
 from ml.screen import Screener
@@ -131,6 +131,17 @@ def test_names_versions_and_paths_are_found(tiny_bundle: Bundle, tmp_path: Path)
     assert find_bundle("own", tmp_path) == tmp_path / "own" / "2"
     assert find_bundle("own@1", tmp_path) == tmp_path / "own" / "1"
     assert find_bundle(str(tiny_bundle.path), tmp_path) == tiny_bundle.path
+    assert versions("own", tmp_path) == ["2", "1"]
+    for reference in ("own@1", "../own", str(tiny_bundle.path)):
+        assert versions(reference, tmp_path) == []
+
+
+def test_what_is_still_being_written_is_no_version(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bundle.path, tmp_path / "own" / ".1.0f")
+    assert versions("own", tmp_path) == []
+    for reference in ("own", "own@.1.0f"):
+        with pytest.raises(BundleError, match="There is no model"):
+            find_bundle(reference, tmp_path)
 
 
 def test_a_shipped_model_is_found_without_reading_its_weights(
@@ -140,6 +151,9 @@ def test_a_shipped_model_is_found_without_reading_its_weights(
     (tmp_path / "shipped" / "own" / WEIGHTS).unlink()
     monkeypatch.setattr("ml.bundle.PRETRAINED_FOLDER", tmp_path / "shipped")
     assert find_bundle(f"own@{tiny_bundle.card.version}", tmp_path) == tmp_path / "shipped" / "own"
+    assert versions("own", tmp_path) == [tiny_bundle.card.version]
+    shutil.copytree(tiny_bundle.path, tmp_path / "own" / "2")
+    assert versions("own", tmp_path) == ["2", tiny_bundle.card.version]
     with pytest.raises(BundleError, match="There is no model"):
         find_bundle("own@another", tmp_path)
 
