@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ml.errors import BundleError, MLError
 from webapp.extensions import db
-from webapp.inference import get_models, get_screener
+from webapp.inference import get_models
 from webapp.models.screening import ScreeningRow
 
 blueprint = Blueprint("health", __name__)
@@ -36,7 +36,7 @@ def readyz() -> ResponseReturnValue:
         current_app.logger.exception("readiness: database")
         checks["database"] = "unreachable or not migrated"
     try:
-        get_screener()
+        get_models().get()
     except (MLError, OSError) as error:
         current_app.logger.exception("readiness: model")
         # Only these sentences are written for people; whoever asks here learns names, and nothing of the folders.

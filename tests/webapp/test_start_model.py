@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from ml.bundle import WEIGHTS, Bundle
 from ml.errors import BundleError
 from tests.promotion import install
 from webapp import clock
-from webapp.config import Config
+from webapp.config import Config, ConfigError
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.inference import get_models, get_screener
 from webapp.models.audit import AuditEntry
 from webapp.models.promotion import StartModel
+from webapp.promotion.start import Starts
 
 
 @pytest.fixture
@@ -141,6 +142,85 @@ def test_of_two_processes_the_first_decides(config: Config, make_app: Callable[[
         get_models()._starts.keep = late  # type: ignore[method-assign]
         assert get_screener().card.version == "1"
         assert get_screener().card.version == "1"
+
+
+def test_a_version_that_was_taken_back_goes_on_where_the_first_is_damaged(
+    config: Config, app: Flask, tiny_bundle: Bundle
+) -> None:
+    """Its name is that of what is written down, and it is another version: asking must come to an end."""
+    answering(app)
+    install(tiny_bundle, config.models, "mine", "3")
+    runner = app.test_cli_runner()
+    assert runner.invoke(args=["models", "promote", "mine@3", "--force", "tried"]).exit_code == 0
+    assert answering(app) == "mine@3"
+    assert runner.invoke(args=["models", "rollback"]).exit_code == 0
+    shutil.rmtree(config.models / "mine" / "2")
+    assert answering(app) == "mine@3"
+    with app.app_context():
+        assert get_models().problems()[0].startswith("mine@2 is what MODEL stands for and cannot answer")
+
+
+@pytest.mark.parametrize("unreadable", [1, 2, 4, 5])
+def test_what_was_written_down_counts_as_soon_as_it_can_be_read(
+    config: Config, make_app: Callable[[Config], Flask], tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch,
+    unreadable: int,
+) -> None:  # fmt: skip
+    answering(make_app(config))
+    install(tiny_bundle, config.models, "mine", "3")
+    app = make_app(config)
+    pinned, asked = Starts.pinned, []
+
+    def unread(self: Starts, name: str) -> StartModel | None:
+        asked.append(name)
+        return None if len(asked) <= unreadable else pinned(self, name)
+
+    monkeypatch.setattr(Starts, "pinned", unread)
+    assert answering(app) == "mine@2"
+    assert len(asked) > unreadable
+
+
+def test_looking_which_model_answers_writes_nothing_down(
+    config: Config, make_app: Callable[[Config], Flask], tiny_bundle: Bundle
+) -> None:
+    app = make_app(config)
+    for address in ("/readyz", "/api/v1/models", "/api/v1/label-sets", "/model"):
+        assert app.test_client().get(address).status_code == 200
+    with app.app_context():
+        assert get_models().starts() == []
+        assert db.session.scalars(select(AuditEntry)).all() == []
+    install(tiny_bundle, config.models, "mine", "3")
+    assert answering(make_app(config)) == "mine@3"
+    assert answering(app) == "mine@3"
+
+
+def test_a_run_for_another_label_set_does_not_keep_the_application_from_starting(
+    config: Config, make_app: Callable[[Config], Flask], rash_bundle: Bundle
+) -> None:
+    both = replace(config, model=f"mine,{rash_bundle.path}")
+    assert answering(make_app(both)) == "mine@2"
+    install(rash_bundle, config.models, "mine", "3")
+    app = make_app(both)
+    assert answering(app) == "mine@2"
+    with app.app_context():
+        assert get_models().label_sets() == ["ham10000", "msid"]
+    for model in (f"mine@3,{rash_bundle.path}", "mine@1,mine@2"):
+        with pytest.raises(ConfigError, match="MODEL names two models for the label set"):
+            make_app(replace(config, model=model))
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_finding_the_model_for_an_answer_is_one_read_of_the_database(
+    config: Config, make_app: Callable[[Config], Flask], tiny_bundle: Bundle, by_path: bool
+) -> None:
+    app = make_app(replace(config, model=str(tiny_bundle.path)) if by_path else config)
+    for _ in range(2):  # what was written down at the first is read once more, and then known
+        answering(app)
+    asked: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        get_screener()
+    (statement,) = [statement for statement in asked if statement.startswith("SELECT")]
+    assert "promotions" in statement
 
 
 def test_the_page_says_which_version_a_name_stands_for(admin: FlaskClient, app: Flask) -> None:

@@ -1,21 +1,24 @@
 """Which version a name in `MODEL` stands for: the one that answered under it first, whatever is trained since.
 
 Without this a run that is given the name of the model that answers would take its place unseen. The first process that
-answers writes the version down; all others, and later ones, read it there.
+answers somebody, or decides about a promotion, writes the version down; all others, and later ones, read it there.
+Looking which model answers writes nothing.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from ml.errors import BundleError
 from webapp import audit, clock
 from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db
-from webapp.model_names import versions
+from webapp.model_names import references, stated
 from webapp.models.promotion import StartModel
 
 log = logging.getLogger(__name__)
@@ -37,8 +40,41 @@ class Starts:
         First the version that answered first, then those before it: a newer one only once it is promoted. All of them,
         the newest first, where none has answered yet or the database cannot be read.
         """
-        found = versions(name, self._config)
-        pinned = self.pinned(name) if found != (name,) or "@" not in name else None
+        return self._in_order(name, self.pinned(name))
+
+    def label_set(self, name: str) -> str | None:
+        """The label set that is answered under a name: the one that was written down, else that of the first card that
+        can be read. None where nothing of it is there."""
+        from ml.bundle import find_bundle
+
+        pinned = self.pinned(name)
+        tried = self._in_order(name, pinned)
+        if pinned is None:
+            return next((found for one in tried if (found := stated(one, self._config))), None)
+        for one in tried:
+            with suppress(BundleError):
+                find_bundle(one, self._config.models)
+                return pinned.label_set
+        return None
+
+    def answering(self, name: str, label_set: str) -> tuple[str, ...]:
+        """The references of `stands_for`, without those whose cards state another label set; all where it is ""."""
+        pinned = self.pinned(name)
+        found = self._in_order(name, pinned)
+        if not label_set or len(found) == 1:
+            return found
+        known = found[:1] if pinned and pinned.label_set == label_set else ()
+        others = found[len(known) :]
+        return (*known, *(one for one in others if stated(one, self._config) in (None, label_set))) or found[:1]
+
+    def is_settled(self, name: str) -> bool:
+        """Whether nothing is left to be written down about a name, also since it says the version or is a path."""
+        from ml.bundle import is_name
+
+        return self.pinned(name) is not None or not is_name(name)
+
+    def _in_order(self, name: str, pinned: StartModel | None) -> tuple[str, ...]:
+        found = references(name, self._config)
         if pinned is None:
             return found
         first = f"{name}@{pinned.version}"
@@ -46,8 +82,12 @@ class Starts:
         return (first, *older)
 
     def pinned(self, name: str) -> StartModel | None:
-        """What was written down about a name."""
+        """What was written down about a name; never anything of one that says the version, or of a path."""
+        from ml.bundle import is_name
+
         if name not in self._known:
+            if not is_name(name):
+                return None
             try:
                 # A connection of its own, as in webapp.promotion.standing.
                 with db.engine.connect() as connection:
