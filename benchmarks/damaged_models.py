@@ -4,7 +4,8 @@
 
 Each damage is done to a copy of a real bundle, trained for it on drawn pictures: a file missing, a byte flipped, a file
 cut short (all files take turns); and, with checksums written anew as a careless tool would leave them, weights or gate
-that are not numbers, weights of other shapes, and cards whose classes are other ones or stand in another order.
+that are not numbers, weights of other shapes, cards whose classes are other ones or stand in another order, and
+graphs of other networks.
 """
 
 import argparse
@@ -57,7 +58,8 @@ def other_shape(folder: Path, name: str, draw: random.Random) -> None:
     from safetensors.numpy import load_file, save_file
 
     tensors = load_file(folder / name)
-    key = draw.choice(sorted(tensors))
+    # Whole numbers only count how long a layer has learnt: no answer depends on them.
+    key = draw.choice(sorted(key for key, values in tensors.items() if values.dtype.kind == "f"))
     if draw.random() < 0.5 or tensors[key].ndim == 0:
         del tensors[key]
     else:
@@ -81,6 +83,15 @@ def other_classes(folder: Path, name: str, draw: random.Random) -> None:
     sign_again(folder)
 
 
+def other_graph(folder: Path, name: str, draw: random.Random) -> None:
+    """A compiled graph is cut short, or is that of another network."""
+    if draw.random() < 0.5:
+        truncated(folder, name, draw)
+    else:
+        shutil.copyfile(draw.choice(sorted((PROJECT / "ml" / "graphs").glob("*.onnx"))), folder / name)
+    sign_again(folder)
+
+
 def sign_again(folder: Path) -> None:
     """Checksums of what the files are now."""
     from ml.bundle import CHECKSUMS
@@ -93,14 +104,14 @@ def sign_again(folder: Path) -> None:
 Damage = Callable[[Path, str, random.Random], None]
 
 
-def ways() -> list[tuple[Damage, str]]:
-    """Every kind of damage with every file that it can be done to."""
-    from ml.bundle import CARD, CASES, CHECKSUMS, GATE, WEIGHTS
+def ways(bundle: Path) -> list[tuple[Damage, str]]:
+    """Every kind of damage with every file of a bundle that it can be done to."""
+    from ml.bundle import CARD, GATE, GRAPH, WEIGHTS
 
-    found: list[tuple[Damage, str]] = [
-        (way, name) for way in (missing, flipped, truncated) for name in (WEIGHTS, CARD, GATE, CASES, CHECKSUMS)
-    ]
-    return [*found, (not_numbers, WEIGHTS), (not_numbers, GATE), (other_shape, WEIGHTS), (other_classes, CARD)]
+    files = sorted(path.name for path in bundle.iterdir() if path.is_file())
+    found: list[tuple[Damage, str]] = [(way, name) for way in (missing, flipped, truncated) for name in files]
+    found += [(not_numbers, WEIGHTS), (not_numbers, GATE), (other_shape, WEIGHTS), (other_classes, CARD)]
+    return [*found, *((other_graph, name) for name in files if name.endswith(GRAPH))]
 
 
 def verdict(folder: Path) -> str:
@@ -125,7 +136,7 @@ def measure(bundle: Path, damages: int, seed: int) -> dict[str, Any]:
     refused: Counter[str] = Counter()
     tried: Counter[str] = Counter()
     others: list[str] = []
-    kinds = ways()
+    kinds = ways(bundle)
     with tempfile.TemporaryDirectory() as place:
         for number in range(damages):
             way, name = kinds[number % len(kinds)]
@@ -176,7 +187,7 @@ def _tiny(place: Path) -> Path:
     prepare(write_drawn_dataset(place / "source", per_class=12), "ham10000", place / "data")
     config = TrainingConfig(
         architecture="lenet", weights="none", image_size=32, epochs=1, head_epochs=0, batch_size=8, average_decay=0.9,
-        test_time_views="one", device="cpu", threads=1, workers=0,
+        test_time_views="one", device="cpu", threads=1, workers=0, compiled=True,
     )  # fmt: skip
     return train(config, place / "data", place / "run", place / "models" / "tiny" / "1", progress_bar=False).path
 

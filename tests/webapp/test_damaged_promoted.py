@@ -53,7 +53,7 @@ def test_the_one_before_answers_and_readyz_says_why(
     assert called(send(running, photo("nv", 1))) == "twin"
     twin = config.models / "twin" / "1"
     shutil.copytree(twin, config.instance / "whole")
-    for way, name in ways():
+    for way, name in ways(config.instance / "whole"):
         what = f"{way.__name__} {name}"
         shutil.rmtree(twin)
         shutil.copytree(config.instance / "whole", twin)
