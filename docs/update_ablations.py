@@ -39,9 +39,9 @@ def table(result: Mapping[str, Any]) -> str:
         f"{protocol['batch_size']}; measured on {result['validation_images']:,} validation images of "
         f"{result['validation_groups']:,} groups of lesions.",
         "",
-        "| | Seeds | Balanced accuracy | Difference | Macro AUROC | Difference | Balanced accuracy with faults "
-        "| Difference | Told apart from baseline | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| | `--rows` | Seeds | Balanced accuracy | Difference | Macro AUROC | Difference "
+        "| Balanced accuracy with faults | Difference | Told apart from baseline | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in result["rows"]]
     return "\n".join(lines) + "\n"
@@ -50,7 +50,7 @@ def table(result: Mapping[str, Any]) -> str:
 def _line(row: Mapping[str, Any]) -> str:
     seconds = "none" if row["processor_seconds"] is None else f"{row['processor_seconds']:.0f}"
     baseline = row["name"] == "baseline"
-    cells = [row["title"], str(len(row["seeds"]))]
+    cells = [row["title"], f"`{row['name']}`", str(len(row["seeds"]))]
     for name, _, factor, digits in FIGURES:
         figure = row.get(name)
         if figure is None:

@@ -88,7 +88,7 @@ def test_the_command_writes_a_result_from_which_the_table_is_made(out: Path, dra
     options = "--arch lenet --weights none --image-size 32 --epochs 2 --batch-size 8 --largest-class 4 --figures"
     assert main([*f"--data {drawn_data} --out {out} {options}".split()]) == 0
     table = TABLE(json.loads((out / "ablations.json").read_text()))
-    assert "| Focal loss (gamma 2), no label smoothing | 2 |" in table
+    assert "| Focal loss (gamma 2), no label smoothing | `focal` | 2 |" in table
     assert len(table.splitlines()) == 9
 
 
