@@ -68,11 +68,3 @@ def _planckian(kelvin: float) -> NDArray[np.float64]:
     y = np.polyval(cubic, x)
     rgb: NDArray[np.float64] = np.linalg.solve(_RGB_TO_XYZ, np.array([x / y, 1.0, (1 - x - y) / y]))
     return rgb
-
-
-def typology_angle(lightness: float, yellowness: float) -> float:
-    """Individual typology angle in degrees, of L* and b*: over 55 is very light skin, below -30 dark.
-
-    (Chardon, Cretois, Hourseau 1991, "Skin colour typology and suntanning pathways".)
-    """
-    return float(np.degrees(np.arctan2(lightness - 50, yellowness)))

@@ -44,16 +44,6 @@ class Proxy:
         """Plain JSON types."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Proxy":
-        """The inverse of `to_dict`. Raises DatasetError where something is missing."""
-        try:
-            scales = {name: (float(values["scales"][name][0]), float(values["scales"][name][1])) for name in WEIGHTS}
-            first, second = values["terciles"]
-            return cls(str(values["disease"]), scales, (float(first), float(second)))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DatasetError("The severity proxy's file is incomplete; make it again.") from error
-
 
 def proxy_measures(pixels: NDArray[np.uint8]) -> dict[str, float] | None:
     """What the score is made of, for RGB [H, W, 3]; None where no lesion is found.

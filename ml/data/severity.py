@@ -1,10 +1,8 @@
 """From a prepared dataset to one of the severity of a single disease, labelled by the proxy (see ml.severity_score)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -15,7 +13,7 @@ from ml.errors import DatasetError
 from ml.files import write_json
 from ml.labels import load_taxonomy
 from ml.severity_grades import GRADES, LABEL_SET, PROXY, PROXY_NOTE, check_disease
-from ml.severity_score import WEIGHTS, Proxy, fit_proxy, proxy_measures
+from ml.severity_score import WEIGHTS, fit_proxy, proxy_measures
 
 PROXY_FILE = "severity-proxy.json"
 MAX_SIDE = 640  # pixels: measuring works at a smaller size still
@@ -59,12 +57,3 @@ def label_by_proxy(data: Path, disease: str, out: Path, *, progress: bool = Fals
     write_dataset(out, graded, summary)
     write_json(out / PROXY_FILE, {"note": PROXY_NOTE, "weights": WEIGHTS, **proxy.to_dict()})
     return load_manifest(out)
-
-
-def load_proxy(folder: Path) -> Proxy:
-    """The proxy that graded the dataset in a folder. Raises DatasetError where there is none or it is damaged."""
-    try:
-        values: dict[str, Any] = json.loads((folder / PROXY_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"There is no readable {PROXY_FILE} in {folder}.") from error
-    return Proxy.from_dict(values)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
 from ml.conditions import CONDITIONS, Condition, degrade
-from ml.conditions_colour import from_lab, from_linear, temperature_gains, to_linear, typology_angle
+from ml.conditions_colour import from_lab, from_linear, temperature_gains, to_linear
 from ml.conditions_faults import SKIN_TONES, exposure, rotation, temperature
 from ml.data.drawn import draw_lesion
 from ml.features import cielab
@@ -204,6 +204,14 @@ def test_cloth_and_walls_keep_their_colours_when_the_skin_changes(photo: Pixels,
     assert np.array_equal(changed[:, 230:], whole[:, 230:])
     alone = degrade(photo, BY_NAME["skin_tone"], len(SKIN_TONES), mask)
     assert change(changed[:, :150], photo[:, :150]) == pytest.approx(change(alone[:, :150], photo[:, :150]), rel=0.1)
+
+
+def typology_angle(lightness: float, yellowness: float) -> float:
+    """Individual typology angle in degrees, of L* and b*: over 55 is very light skin, below -30 dark.
+
+    (Chardon, Cretois, Hourseau 1991, "Skin colour typology and suntanning pathways".)
+    """
+    return float(np.degrees(np.arctan2(lightness - 50, yellowness)))
 
 
 def test_tones_lie_in_the_six_groups_of_the_typology_angle() -> None:
