@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from flask import current_app, g, has_request_context, request, session
 from flask_login import current_user, login_user
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from webapp import audit, clock
 from webapp.account.agents import agent_words
 from webapp.config import Config
-from webapp.database import write_transaction
+from webapp.database import does_not_answer, write_transaction
 from webapp.extensions import db
 from webapp.models.login import LoginSession
 from webapp.models.user import User
@@ -87,7 +88,9 @@ def touch() -> None:
     try:
         with write_transaction() as transaction:
             transaction.execute(update(LoginSession).where(LoginSession.id == found.id).values(seen_at=now))
-    except OperationalError:
+    except (DBAPIError, NoConnection) as error:
+        if not does_not_answer(error):
+            raise
         current_app.logger.warning("the last use of a session cannot be written down", exc_info=True)
 
 

@@ -12,12 +12,14 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from telegram import Update
 from telegram.error import TelegramError
 from telegram.ext import Application, ApplicationHandlerStop, CallbackQueryHandler, CommandHandler, MessageHandler
 from telegram.ext.filters import ALL, COMMAND, PHOTO, ChatType, Document
 
+from webapp.database import does_not_answer
 from webapp.telegram import words
 from webapp.telegram.calls import reply
 from webapp.telegram.chats import admit_message, language_of
@@ -46,7 +48,7 @@ class Receiver:
         private = ChatType.PRIVATE
         # Groups are asked one after the other; the first one stops those who send too much.
         bot.add_handler(MessageHandler(private, self._limit), group=0)
-        bot.add_handler(CallbackQueryHandler(self._limit_buttons), group=0)
+        bot.add_handler(CallbackQueryHandler(self._limit), group=0)
         bot.add_handlers(
             [
                 *(
@@ -100,27 +102,20 @@ class Receiver:
         return not again
 
     async def _limit(self, update: Update, context: Context) -> None:
-        message = update.message
-        if message is None:
+        """Stop those who send too much. A button counts as a message does: some have pictures drawn."""
+        message, query, chat = update.message, update.callback_query, update.effective_chat
+        if chat is None or (message is None and query is None):
             return
-        admitted = await self._threads.store(admit_message, message.chat_id)
+        admitted = await self._threads.store(admit_message, chat.id)
         if admitted:
             return
-        if admitted is False:
-            await reply(message, self._threads.say(language_of(message.from_user), words.too_many_messages))
-        raise ApplicationHandlerStop
-
-    async def _limit_buttons(self, update: Update, context: Context) -> None:
-        """A button counts as a message does: some have pictures drawn."""
-        query = update.callback_query
-        if query is None or query.message is None:
-            return
-        admitted = await self._threads.store(admit_message, query.message.chat.id)
-        if admitted:
-            return
-        text = self._threads.say(language_of(query.from_user), words.too_many_messages) if admitted is False else None
-        with suppress(TelegramError):  # too old to be answered
-            await query.answer(text, show_alert=text is not None)
+        language = language_of(update.effective_user)
+        text = self._threads.say(language, words.too_many_messages) if admitted is False else None
+        if query is not None:
+            with suppress(TelegramError):  # too old to be answered
+                await query.answer(text, show_alert=text is not None)
+        elif message is not None and text is not None:
+            await reply(message, text)
         raise ApplicationHandlerStop
 
     async def _photo(self, update: Update, context: Context) -> None:
@@ -132,7 +127,7 @@ class Receiver:
         error = context.error
         if not isinstance(update, Update):
             log.error("outside of a message", exc_info=error)
-        elif isinstance(error, OperationalError):
+        elif isinstance(error, (DBAPIError, NoConnection)) and does_not_answer(error):
             log.warning("the database does not answer: a message waits")
             self._again.add(update.update_id)
         elif isinstance(error, TelegramError):

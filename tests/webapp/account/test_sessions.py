@@ -7,10 +7,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from tests.times import Clock
 from tests.webapp.account.conftest import Visit, actions, send
 from tests.webapp.forms import PASSWORD
+from webapp.account import logins
 from webapp.account.agents import agent_words
 from webapp.account.logins import KEY
 from webapp.config import Config
@@ -130,6 +132,21 @@ def test_sessions_that_are_not_used_end(app: Flask, add_user: Callable[..., User
     assert not logged_in(other)
     assert "this browser" in client.get("/account").text
     assert client.get("/account").text.count("data-session") == 1
+
+
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
+def test_pages_answer_where_the_last_use_cannot_be_kept(
+    add_user: Callable[..., User], visit: Visit, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: type[DBAPIError]
+) -> None:
+    add_user()
+    client = visit()
+
+    def away() -> None:
+        raise error("", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(logins, "write_transaction", away)
+    clock.forward(minutes=15)
+    assert logged_in(client)
 
 
 def test_the_last_use_is_kept_coarsely(app: Flask, add_user: Callable[..., User], visit: Visit, clock: Clock) -> None:

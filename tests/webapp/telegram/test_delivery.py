@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from tests.webapp.telegram.bot_api import BotApi, Refusal, Sent
 from tests.webapp.telegram.conftest import Bot
@@ -124,16 +124,18 @@ def test_a_row_answered_elsewhere_is_sent(
     api.wait(1)
 
 
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
 def test_an_update_that_was_not_handled_is_delivered_again(
-    bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, rows: Rows, monkeypatch: pytest.MonkeyPatch,
+    error: type[DBAPIError],
+) -> None:  # fmt: skip
     agree()
     attempts, whole = [], intake._keep
 
     def keep(*args: object) -> object:
         attempts.append(args)
         if len(attempts) < 3:
-            raise OperationalError("", {}, Exception("database is locked"))
+            raise error("", {}, Exception("database is locked"))
         return whole(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(intake, "_keep", keep)
