@@ -29,9 +29,11 @@ def read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None, sou
     """`train|val|test/<class>/...` or `<class>/...`; a folder is called as its class is, by any name and in any case.
 
     A table manifest.csv or groups.csv with a file column and a group column says which pictures belong together;
-    without one every picture is its own lesion. Users' photos from an export of reviewed cases stay known as such.
+    without one every picture is its own lesion. Users' photos from an export of reviewed cases stay known as such, and
+    those that its table does not name are left out: their person took them back while it was made.
     """
     exported = any((place / REVIEWED_CARD).is_file() for place in (folder, folder.absolute().parent))
+    listed = exported and (folder / _GROUP_FILES[0]).is_file()
     groups, tables = read_groups(folder, group_column)
     images: list[SourceImage] = []
     pictures = {path.relative_to(folder).as_posix(): path for path in walk_images(folder)}
@@ -40,7 +42,9 @@ def read_folders(folder: Path, taxonomy: Taxonomy, group_column: str | None, sou
         parts = name.split("/")[:-1]
         split = SPLIT_NAMES.get(parts[0].lower(), "") if parts and taxonomy.find(parts[0]) is None else ""
         place = parts[1:] if split else parts
-        if not place:
+        if listed and name not in groups:
+            left_out.append(LeftOut(name, "not in the table of the export"))
+        elif not place:
             left_out.append(LeftOut(name, "not in a class folder"))
         elif (label := taxonomy.find(place[0])) is None:
             left_out.append(LeftOut(name, f"'{place[0]}' is no class of {taxonomy.name}"))

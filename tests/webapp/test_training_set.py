@@ -129,6 +129,21 @@ def test_the_folder_is_a_source_of_flask_data_prepare(exported: Path) -> None:
     assert "a note" not in "".join(path.read_text() for path in exported.rglob("*.[cjm][sd]*"))
 
 
+def test_what_no_table_of_an_export_names_is_passed_over(exported: Path) -> None:
+    """It was taken back while the export was on its way, too late to be kept out of it."""
+    home = exported / "ham10000"
+    table = (home / "manifest.csv").read_text().splitlines(keepends=True)
+    (home / "manifest.csv").write_text("".join(line for line in table if "mel" not in line.split(",")))
+    source = read_source(home, "folders", load_taxonomy("ham10000"))
+    assert [image.label for image in source.images] == ["nv"]
+    assert [(one.item.split("/")[0], one.reason) for one in source.left_out] == [
+        ("mel", "not in the table of the export")
+    ]
+    (home / "manifest.csv").write_text(table[0])  # all of it was
+    with pytest.raises(DatasetError, match="not in the table of the export"):
+        read_source(home, "folders", load_taxonomy("ham10000"))
+
+
 def test_an_admin_streams_the_same_as_a_zip(exported: Path, admin: FlaskClient) -> None:
     assert "2 screenings are reviewed" in admin.get("/admin/training-set").text
     fields = {"csrf_token": form_token(admin, "/"), "min_reviewers": "1"}
@@ -269,7 +284,7 @@ def test_what_is_taken_back_during_an_export_is_not_left_in_it(
     assert "mel" not in files["ham10000/manifest.csv"].decode()
     card = json.loads(files["reviewed.json"])
     assert (card["lesions"], card["images"]) == (1, 1)
-    assert card["left_out"] == {"deleted, or consent taken back, during the export": 1}
+    assert card["left_out"] == {"lesions": {"deleted, or consent taken back, during the export": 1}, "photos": {}}
 
 
 def test_the_folder_of_an_export_loses_it_too(

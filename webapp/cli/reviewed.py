@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from ml.files import write_bytes
 from webapp.cli.label_sets import known_label_set
 from webapp.database import write_transaction
-from webapp.reviews.training_set import CARD, Wanted, is_plain, training_set
+from webapp.reviews.training_set import CARD, Wanted, is_plain, left_out_lines, training_set
 
 
 @click.command("export-reviewed")
@@ -35,8 +35,8 @@ def export_reviewed_command(
     click.echo(f"{card['images']} photos of {card['lesions']} screenings: {folder}")
     for name, counts in card["images_per_class"].items():
         click.echo(f"{name}: {', '.join(f'{label} {count}' for label, count in counts.items())}")
-    for reason, count in card["left_out"].items():
-        click.echo(f"Left out: {count} ({reason}).")
+    for line in left_out_lines(card):
+        click.echo(f"{line.capitalize()}.")
 
 
 def export_reviewed(folder: Path, wanted: Wanted) -> dict[str, Any]:

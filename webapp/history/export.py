@@ -103,7 +103,8 @@ def _counting_reviews(ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     said: dict[int, list[Review]] = {}
     for review in db.session.scalars(select(Review).where(Review.screening_id.in_(ids)).order_by(Review.id)):
         said.setdefault(review.screening_id, []).append(review)
-    names = {user.id: user.name for user in db.session.execute(select(User.id, User.name))}
+    by = {review.reviewer_id for reviews in said.values() for review in reviews}
+    names = {user.id: user.name for user in db.session.execute(select(User.id, User.name).where(User.id.in_(by)))}
     found = {}
     for number, reviews in said.items():
         amounts_to = standing(reviews)

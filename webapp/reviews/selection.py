@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from webapp.extensions import db
 from webapp.history.filters import NEWEST, read_queue
-from webapp.history.pages import all_keys
+from webapp.history.pages import Key, all_keys
 from webapp.models.screening import CaseStatus, ScreeningRow
 
 BATCH = 100
@@ -20,31 +20,23 @@ def newest(query: str, limit: int) -> list[int]:
     return [key.id for key in islice(all_keys(filters, NEWEST, BATCH), limit)]
 
 
-def batches(query: str, review: CaseStatus | None = None) -> Iterator[list[int]]:
-    """Ids of all screenings that fit, `BATCH` at a time; with `review` only of those whose review has come so far."""
-    filters, sort = read_queue(query)
-    if review is not None:
-        if filters.review not in ("", review):
-            return
-        filters = replace(filters, review=review.value)
-    batch: list[int] = []
-    for key in all_keys(filters, sort, BATCH):
-        batch.append(key.id)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def batches(query: str, review: CaseStatus) -> Iterator[list[int]]:
+    """Ids of all screenings that fit and whose review has come so far, `BATCH` at a time."""
+    keys = _keys(query, review, BATCH)
+    while ids := [key.id for key in islice(keys, BATCH)]:
+        yield ids
 
 
 def count_reviewed(query: str, most: int) -> tuple[int, int, bool]:
     """Of the screenings that fit: how many are reviewed and undisputed, of how many of these the people allow training,
     and whether these are all; counting ends after `most`."""
-    reviewed = allowed = 0
-    for ids in batches(query, CaseStatus.SUBMITTED):
-        counts = select(func.count(), func.count(ScreeningRow.training_consent_at))
-        told, consented = db.session.execute(counts.where(ScreeningRow.id.in_(ids))).one()
-        reviewed, allowed = reviewed + told, allowed + consented
-        if reviewed >= most:
-            return reviewed, allowed, False
-    return reviewed, allowed, True
+    ids = [key.id for key in islice(_keys(query, CaseStatus.SUBMITTED, most + 1), most + 1)]
+    counted = select(func.count(ScreeningRow.training_consent_at)).where(ScreeningRow.id.in_(ids[:most]))
+    return min(len(ids), most), db.session.scalar(counted) or 0, len(ids) <= most
+
+
+def _keys(query: str, review: CaseStatus, at_once: int) -> Iterator[Key]:
+    filters, sort = read_queue(query)
+    if filters.review not in ("", review):
+        return iter(())
+    return all_keys(replace(filters, review=review.value), sort, at_once)

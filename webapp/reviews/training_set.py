@@ -70,7 +70,8 @@ class Tally:
     made_at: datetime
     cases: int = 0
     images: Counter[tuple[str, str]] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
+    cases_left_out: Counter[str] = field(default_factory=Counter)
+    photos_left_out: Counter[str] = field(default_factory=Counter)
 
     def card(self) -> dict[str, Any]:
         """The card as JSON: what is in it, how it was chosen, and what was left out, with reasons."""
@@ -83,7 +84,7 @@ class Tally:
             "lesions": self.cases,
             "images": self.images.total(),
             "images_per_class": label_sets,
-            "left_out": dict(self.left_out),
+            "left_out": {"lesions": dict(self.cases_left_out), "photos": dict(self.photos_left_out)},
             "min_reviewers": self.wanted.min_reviewers,
             "blind_only": self.wanted.blind_only,
             "filters": urlencode(asked["filters"]),
@@ -96,7 +97,9 @@ def training_set(wanted: Wanted, take_back: Callable[[str], None] = lambda name:
     """The files of the export one by one, as (name with slashes, content); the tables and the card come last.
 
     `take_back` is given the name of a file that was handed out and must go again, since its person deleted it or took
-    back the consent meanwhile: asked right after each file, and once more for all of them before the tables.
+    back the consent meanwhile. Asked before the photos of a case are handed out, and for all of them before the tables:
+    where a file cannot be had back, as from a zip under way, no table names it, and whoever reads the export leaves it
+    out.
     """
     tally = Tally(wanted, clock.now())
     tables: dict[str, list[dict[str, Any]]] = {}
@@ -104,14 +107,16 @@ def training_set(wanted: Wanted, take_back: Callable[[str], None] = lambda name:
         taxonomy = find_taxonomy(row.label_set or "")
         agreed = _agreed(row, reviews, taxonomy, wanted)
         if isinstance(agreed, str):
-            tally.left_out[agreed] += 1
+            tally.cases_left_out[agreed] += 1
             continue
-        kept = 0
+        if not may_be_trained_with({row.id}):  # read with others of its batch, some time ago
+            tally.cases_left_out[TAKEN_BACK] += 1
+            continue
         for photo in row.photos:
             try:
                 content = get_photos().open(photo.name)
             except FileNotFoundError:
-                tally.left_out["the photo is not kept any more"] += 1
+                tally.photos_left_out["the photo is not kept any more"] += 1
                 continue
             file = f"{row.reviewed_class}/screening-{row.id}-{photo.position}.jpg"
             facts = {
@@ -121,22 +126,17 @@ def training_set(wanted: Wanted, take_back: Callable[[str], None] = lambda name:
                 "predicted": row.predicted or "", "model": f"{row.model_name}@{row.model_version}", **agreed,
             }  # fmt: skip
             yield f"{row.label_set}/{file}", content
-            if not may_be_trained_with({row.id}):
-                take_back(f"{row.label_set}/{file}")
-                tally.left_out[TAKEN_BACK] += 1
-                continue
             tables.setdefault(str(row.label_set), []).append(facts)
-            tally.images[str(row.label_set), str(row.reviewed_class)] += 1
-            kept += 1
-        tally.cases += bool(kept)
     for label_set, rows in tables.items():
-        allowed = may_be_trained_with({facts["screening"] for facts in rows})
-        tally.cases -= len({facts["screening"] for facts in rows} - allowed)
+        ids = {facts["screening"] for facts in rows}
+        allowed = may_be_trained_with(ids)
         for facts in (facts for facts in rows if facts["screening"] not in allowed):
             take_back(f"{label_set}/{facts['file']}")
-            tally.images[label_set, facts["label"]] -= 1
-            tally.left_out[TAKEN_BACK] += 1
         rows[:] = [facts for facts in rows if facts["screening"] in allowed]
+        tally.images.update((label_set, facts["label"]) for facts in rows)
+        tally.cases += len(allowed)
+        if gone := len(ids - allowed):
+            tally.cases_left_out[TAKEN_BACK] += gone
     for label_set, rows in tables.items():
         yield f"{label_set}/{MANIFEST}", _table(rows)
     yield CARD, json.dumps(tally.card(), indent=2, ensure_ascii=False).encode() + b"\n"
@@ -200,6 +200,16 @@ def _table(rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
+def left_out_lines(card: dict[str, Any]) -> list[str]:
+    """What an export's card says was left out: how many screenings, or photos of others, and why."""
+    units = (("lesions", "screenings"), ("photos", "photos"))
+    return [
+        f"left out: {count} {word} ({reason})"
+        for unit, word in units
+        for reason, count in card["left_out"][unit].items()
+    ]
+
+
 def _text(card: dict[str, Any]) -> str:
     lines = [
         "# Reviewed cases",
@@ -219,8 +229,9 @@ def _text(card: dict[str, Any]) -> str:
             for label, n in part.items()
         ),
         "",
-        *(f"- left out: {count} ({reason})" for reason, count in card["left_out"].items()),
+        *(f"- {line}" for line in left_out_lines(card)),
         "",
+        "A photo that no table names was taken back while this was made: it is passed over, and is to be deleted.",
         "Photos of one screening show one lesion (`lesion_id`). Read a label set's folder with:",
         "",
         "    flask data prepare --source LABEL_SET --format folders --label-set LABEL_SET --out PREPARED",
