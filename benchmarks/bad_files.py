@@ -29,6 +29,7 @@ sys.path.insert(0, str(PROJECT))
 import httpx  # noqa: E402
 
 from benchmarks.mutations import bad_file  # noqa: E402
+from benchmarks.reporting import report  # noqa: E402
 from benchmarks.serving import FORM_TOKEN, TRANSPORT_ERRORS, Server, children, post_api, started_by, tiny_model  # noqa: E402
 from ml.errors import InvalidImage  # noqa: E402
 from ml.files import write_json  # noqa: E402
@@ -214,9 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.stop()
     found = {**asdict(findings), "files": len(files), "seed": options.seed, "workers": options.workers}
     found |= {"faults": len(findings.faults), "slow": len(findings.slow), "passed": passed(findings)}
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 0 if found["passed"] else 1
 
 

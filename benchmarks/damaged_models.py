@@ -168,13 +168,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--model", type=Path, help="the folder of a bundle; a tiny one is trained when left out")
     parser.add_argument("--out", type=Path, help="a JSON file to write")
     options = parser.parse_args(arguments)
-    from ml.files import write_json
+
+    from benchmarks.reporting import report
 
     with tempfile.TemporaryDirectory() as place:
         found = measure(options.model or _tiny(Path(place)), options.damages, options.seed)
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 1 if found["others"] else 0
 
 

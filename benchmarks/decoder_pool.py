@@ -7,7 +7,6 @@ Both ways take turns, so that what else the machine does meets them alike; media
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -22,9 +21,9 @@ sys.path.insert(0, str(PROJECT))
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from benchmarks.reporting import report  # noqa: E402
 from ml import decoding, images  # noqa: E402
 from ml.data.drawn import draw_lesion  # noqa: E402
-from ml.files import write_json  # noqa: E402
 
 PHOTOS = {"phone": (4032, 3024), "dermatoscopic": (600, 450)}
 MAX_SIDE = 2400
@@ -57,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found["runs"] = options.runs
     found["load"] = round(os.getloadavg()[0], 1)
     found["passed"] = all(found[name]["difference"] <= MILLISECONDS for name in PHOTOS)
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 0 if found["passed"] else 1
 
 

@@ -150,12 +150,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="a JSON file to write")
     options = parser.parse_args(arguments)
-    from ml.files import write_json
+
+    from benchmarks.reporting import report
 
     found = measure(options.kills, options.seed)
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 1 if found["different"] else 0
 
 

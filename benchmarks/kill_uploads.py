@@ -10,7 +10,6 @@ Idempotency-Key; files without a row that `flask photos sweep` leaves; and a dat
 
 import argparse
 import io
-import json
 import os
 import random
 import signal
@@ -31,8 +30,8 @@ sys.path.insert(0, str(PROJECT))
 import httpx  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from benchmarks.reporting import report  # noqa: E402
 from benchmarks.serving import TRANSPORT_ERRORS, Server, drawn_photo, post_api, post_web, tiny_model  # noqa: E402
-from ml.files import write_json  # noqa: E402
 from webapp.database import sqlite_module  # noqa: E402
 from webapp.models.screening import token_hash  # noqa: E402
 
@@ -259,9 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         finally:
             server.kill_master()
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 0 if found["passed"] else 1
 
 

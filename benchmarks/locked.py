@@ -10,7 +10,6 @@ photo may lie there that no row names.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import threading
@@ -28,6 +27,7 @@ sys.path.insert(0, str(PROJECT))
 
 import httpx  # noqa: E402
 
+from benchmarks.reporting import report  # noqa: E402
 from benchmarks.serving import (  # noqa: E402
     FORM_TOKEN,
     TRANSPORT_ERRORS,
@@ -37,7 +37,6 @@ from benchmarks.serving import (  # noqa: E402
     post_web,
     tiny_model,
 )
-from ml.files import write_json  # noqa: E402
 from webapp.database import sqlite_module  # noqa: E402
 
 USER = "anna"
@@ -226,9 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = run(server, seconds=options.seconds, clients=options.clients)
         finally:
             server.kill_master()
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 0 if found["passed"] else 1
 
 

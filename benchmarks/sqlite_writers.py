@@ -8,7 +8,6 @@ there, and `PRAGMA integrity_check` must say ok.
 """
 
 import argparse
-import json
 import multiprocessing
 import secrets
 import sys
@@ -25,7 +24,7 @@ from flask import Flask  # noqa: E402
 from sqlalchemy import func, select, text  # noqa: E402
 
 from benchmarks.latency import percentile_95  # noqa: E402
-from ml.files import write_json  # noqa: E402
+from benchmarks.reporting import report  # noqa: E402
 from webapp import clock, create_app  # noqa: E402
 from webapp.config import Config  # noqa: E402
 from webapp.database import BUSY_SECONDS, sqlite_module, write_transaction  # noqa: E402
@@ -111,9 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="lesion-lens-writers-") as place:
         found = run(Path(place) / "instance", processes=options.processes, transactions=options.transactions)
-    print(json.dumps(found, indent=2))
-    if options.out:
-        write_json(options.out, found)
+    report(found, options.out)
     return 0 if found["passed"] else 1
 
 
