@@ -169,7 +169,9 @@ def test_the_list_has_the_newest_actions_and_looks_at_no_others(
         asked: list[tuple[str, Any]] = []
         listen(db.engine, "before_cursor_execute", lambda _c, _r, said, given, _x, _m: asked.append((said, given)))
         bulks()
-        for said, given in [one for one in asked if "reviews" in one[0]]:
+        of_reviews = [one for one in asked if "reviews" in one[0]]
+        assert of_reviews
+        for said, given in of_reviews:
             steps = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given).all()
             assert all(
                 "USING INDEX ix_reviews_bulk " in step[3] or "INDEX ix_reviews_newest_bulk" in step[3]

@@ -63,6 +63,15 @@ def review(client: FlaskClient, post: Post, rows: Rows) -> Callable[..., None]:
     return add
 
 
+def retrain(post: Post, *, epochs: int) -> None:
+    """Ask for a run that begins with the model that answers and learns from the reviewed cases too."""
+    choice = {
+        "data": "prepared", "start": "first@1", "architecture": "lenet", "image_size": "32", "epochs": str(epochs),
+        "name": "mine", "include_reviewed": "y",
+    }  # fmt: skip
+    assert post("/admin/training", page="/admin/training/new", **choice).status_code == 303
+
+
 def queued(app: Flask) -> dict[str, int]:
     """The runs that wait, by their kind."""
     with app.app_context():
@@ -88,11 +97,7 @@ def test_reviewed_cases_are_learnt_from_and_a_comparison_is_made(
     for record in frozen.values():  # somebody sends photos that the model is judged by
         review(record.path.read_bytes(), "nv")
 
-    choice = {
-        "data": "prepared", "start": "first@1", "architecture": "lenet", "image_size": "32", "epochs": "2",
-        "name": "mine", "include_reviewed": "y",
-    }  # fmt: skip
-    assert post("/admin/training", page="/admin/training/new", **choice).status_code == 303
+    retrain(post, epochs=2)
     assert post(f"{WEAK}/promote", page=WEAK).status_code == 303
     assert WAITS in admin.get(WEAK).text
     training, comparison = (queued(app)[kind] for kind in (Kind.TRAIN, Kind.PROMOTION))
@@ -153,11 +158,7 @@ def test_a_reviewed_case_that_is_erased_during_a_run_does_not_end_it(
 ) -> None:
     """Neither while it learns nor when it is taken up again, also where it was the only one."""
     review(photo("mel", 401), "mel")
-    choice = {
-        "data": "prepared", "start": "first@1", "architecture": "lenet", "image_size": "32", "epochs": "200",
-        "name": "mine", "include_reviewed": "y",
-    }  # fmt: skip
-    assert post("/admin/training", page="/admin/training/new", **choice).status_code == 303
+    retrain(post, epochs=200)
     run_id = queued(app)[Kind.TRAIN]
     folder = config.runs / str(run_id)
     with trainer(app) as process:
