@@ -83,6 +83,12 @@ class Bundle:
         return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
+def digest_of(path: Path) -> str:
+    """A digest that stands for every byte of a bundle, or of a first look: that of its SHA256SUMS, which has the
+    others. Raises OSError."""
+    return sha256_file(path / CHECKSUMS)
+
+
 def member_prefix(index: int) -> str:
     """What the names of the tensors of an ensemble's network begin with."""
     return f"{index}."

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ml.bundle import CASES, CHECKSUMS, Bundle, member_prefix, read_card
+from ml.bundle import CASES, Bundle, digest_of, member_prefix, read_card
 from ml.calibration import softmax
 from ml.card import Card
 from ml.data.manifest import PROMOTION, SUMMARY, Dataset, ImageRecord, load_dataset, read_image
@@ -196,8 +196,7 @@ def describe_bundle(bundle: Bundle) -> dict[str, str]:
 
     `member` is there where one network of an ensemble is meant.
     """
-    digest = hashlib.sha256((bundle.path / CHECKSUMS).read_bytes()).hexdigest()
-    named = {"name": bundle.card.name, "version": bundle.card.version, "sha256": digest}
+    named = {"name": bundle.card.name, "version": bundle.card.version, "sha256": digest_of(bundle.path)}
     return named | ({"member": bundle.prefix.rstrip(".")} if bundle.prefix else {})
 
 

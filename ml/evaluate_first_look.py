@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ml.bundle import CHECKSUMS
+from ml.bundle import digest_of
 from ml.calibration import softmax
 from ml.data.manifest import load_dataset, read_image
 from ml.errors import DatasetError
 from ml.evaluate import describe_dataset
 from ml.evaluate_metrics import measure
 from ml.features_list import FEATURES
-from ml.files import sha256_file, write_bytes, write_json
+from ml.files import write_bytes, write_json
 from ml.labels import Status, load_taxonomy
 from ml.predictions import Predictions
 from ml.preliminary import FirstLook
@@ -84,7 +84,7 @@ def evaluate_first_look(
     figures = measure(predictions, [], resamples=resamples, seed=seed) | {
         "split": split,
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "first_look": {**look.model, "sha256": sha256_file(look_folder / CHECKSUMS), "features": len(FEATURES)},
+        "first_look": {**look.model, "sha256": digest_of(look_folder), "features": len(FEATURES)},
         "dataset": describe_dataset(dataset),
         "same_data_as_training": card.data.get("split_digests") == dataset.fingerprint()["split_digests"],
         "without_lesion": without,

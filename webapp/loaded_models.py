@@ -90,13 +90,12 @@ class LoadedModels:
             return None
 
     def _read(self, path: Path, digest: str | None) -> Loaded:
-        from ml.bundle import CHECKSUMS, load_bundle, naming
-        from ml.files import sha256_file
+        from ml.bundle import digest_of, load_bundle, naming
         from ml.screen import Screener
 
         self._severity = self._severity or severity_stage(self._config)
         bundle = load_bundle(path)
-        found = sha256_file(path / CHECKSUMS)
+        found = digest_of(path)
         if digest not in (None, found):
             raise BundleError(f"The model '{bundle.card.name}' was replaced by another of the same name and version.")
         naming(bundle)

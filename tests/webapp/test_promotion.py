@@ -23,7 +23,7 @@ from webapp.inference import get_models, get_screener
 from webapp.models.audit import AuditEntry
 from webapp.models.promotion import Promotion, PromotionCheck
 from webapp.promotion import decisions
-from webapp.promotion.decisions import Refused, decide, kept_check, make_pair
+from webapp.promotion.decisions import Refused, decide, make_pair
 
 
 @pytest.fixture
@@ -118,12 +118,12 @@ def test_a_comparison_by_other_rules_counts_no_more(
             session.add(
                 PromotionCheck(
                     label_set="ham10000", champion=champion, challenger=challenger, set_digest=set_digest,
-                    rules=decisions.rules_digest(), champion_name="good@1", challenger_name="twin@1", margin=MARGIN,
-                    numbers={"gates": {}}, by="anna", at=clock.now(),
+                    rules=decisions.rules(), champion_name="good@1", challenger_name="twin@1", margin=MARGIN,
+                    numbers={}, by="anna", at=clock.now(),
                 )
             )  # fmt: skip
         assert decisions.kept_check(pair, MARGIN) is not None
-        monkeypatch.setattr(decisions, "rules_digest", lambda: "changed")
+        monkeypatch.setattr(decisions, "rules", lambda: "changed")
         assert decisions.kept_check(pair, MARGIN) is None
 
 
@@ -208,18 +208,6 @@ def test_a_model_that_answers_what_the_other_refuses_is_refused(
     assert "It answers photos that the model in its place refuses" in result.output
     assert answering(app) == "good@1"
     assert [row.action for row in rows(app)] == ["refuse"]
-
-
-def test_a_comparison_from_before_gates_were_looked_at_is_made_anew(
-    app: Flask, runner: FlaskCliRunner, config: Config
-) -> None:
-    assert runner.invoke(args=["models", "check", "twin"]).exit_code == 0
-    with app.app_context():
-        kept = db.session.scalars(select(PromotionCheck)).one()
-        assert kept.numbers["passes"]
-        kept.numbers = {name: value for name, value in kept.numbers.items() if name != "gates"}
-        db.session.commit()
-        assert kept_check(make_pair(config, "twin"), MARGIN) is None
 
 
 def test_too_small_a_set_says_how_many_lesions_are_needed(config: Config, make_app: Callable[[Config], Flask]) -> None:

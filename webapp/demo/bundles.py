@@ -69,11 +69,11 @@ def compare_bundles(champion: Path, challenger: Path, per_class: int) -> Compare
     from ml.challenge import challenge_both_ways
     from ml.data.promotion_set import add_promotion_set
     from ml.data.sources import SourceFolder
-    from webapp.promotion.decisions import MANIFEST, digest
+    from webapp.promotion.decisions import set_digest
 
     before, after = load_bundle(champion), load_bundle(challenger)
     with TemporaryDirectory() as scratch:
         source = write_drawn_dataset(Path(scratch) / "source", per_class, seed=COMPARED_SEED, size=(120, 160))
         folder = Path(scratch) / "set"
         add_promotion_set(folder, SourceFolder(source, LABEL_SET), label_set=LABEL_SET)
-        return Compared(*challenge_both_ways(before, after, folder, WIDE_MARGIN), digest(folder / MANIFEST))
+        return Compared(*challenge_both_ways(before, after, folder, WIDE_MARGIN), set_digest(folder))

@@ -1,6 +1,5 @@
 """What is known of a model: its card and the evaluation that lies beside it. Reads text files only, never weights."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.bundle import CARD, CHECKSUMS, find_bundle, read_card, stated_identity
+from ml.bundle import CARD, digest_of, find_bundle, read_card, stated_identity
 from ml.card import Card
 from ml.errors import BundleError, DatasetError
 from ml.labels import Label, Status, Taxonomy, load_taxonomy
@@ -207,7 +206,7 @@ def _modified(path: Path) -> int:
 def _read(path: Path, card_time: int, evaluation_time: int, study_time: int) -> Model:
     """Read again where a file was written anew. What was not measured of exactly these files is left out."""
     card = Card.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
-    digest = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
+    digest = digest_of(path)
     evaluation = _read_evaluation(path / EVALUATION, digest) if evaluation_time else None
     tones = read_tones(path, digest) if study_time else None
     return Model(card, load_taxonomy(card.label_set), evaluation, tones)

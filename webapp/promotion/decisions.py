@@ -1,18 +1,16 @@
 """Decisions about which model answers: promotion by the numbers of a kept comparison, rollback, and the shadow."""
 
-import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-import ml
-from ml.bundle import CHECKSUMS, Bundle, find_bundle, load_bundle
+from ml.bundle import Bundle, digest_of, find_bundle, load_bundle
 from ml.errors import BundleError
+from ml.files import sha256_file
 from webapp import audit, clock
 from webapp.config import Config
 from webapp.database import write_transaction
@@ -48,7 +46,7 @@ class Pair:
         """What a comparison is kept under: a digest of each bundle, and of the set's manifest. Raises Refused where
         there is no set."""
         champion, challenger = bundle_digest(self.champion_bundle), bundle_digest(self.challenger_bundle)
-        return champion, challenger, digest(self.promotion_set / MANIFEST)
+        return champion, challenger, set_digest(self.promotion_set)
 
     @property
     def promotion_set(self) -> Path:
@@ -117,22 +115,20 @@ def promotion_folder(config: Config, label_set: str) -> Path | None:
 
 
 def kept_check(pair: Pair, margin: float) -> PromotionCheck | None:
-    """The comparison of exactly these files at this margin, by the rules of today, where it was made already, with the
-    gates looked at."""
+    """The comparison of exactly these files at this margin, by the rules of today, where it was made already."""
     champion, challenger, set_digest = pair.digests
-    found = db.session.scalar(
+    return db.session.scalar(
         select(PromotionCheck)
         .where(
             PromotionCheck.champion == champion,
             PromotionCheck.challenger == challenger,
             PromotionCheck.set_digest == set_digest,
-            PromotionCheck.rules == rules_digest(),
+            PromotionCheck.rules == rules(),
             PromotionCheck.margin == margin,
         )
         .order_by(PromotionCheck.id.desc())
         .limit(1)
     )
-    return found if found is not None and "gates" in found.numbers else None
 
 
 def decide(pair: Pair, numbers: dict[str, Any], by: str, *, force: str | None = None) -> bool:
@@ -235,22 +231,25 @@ def set_shadow(label_set: str, by: str, reference: str | None) -> None:
         audit.record("model.shadow", f"model:{reference or 'none'}", label_set=label_set)
 
 
-@cache
-def rules_digest() -> str:
-    """Stands for the code that compares two models and decides: what was found by other rules is found anew."""
-    code = Path(ml.__file__).parent  # read, not imported: challenge brings evaluation along
-    content = b"".join((code / name).read_bytes() for name in ("challenge.py", "promotion.py"))
-    return hashlib.sha256(content).hexdigest()[:16]
+def rules() -> str:
+    """The version of the rules by which models are compared: what was found by others is found anew."""
+    # Imported here: the web application must start without loading numerical libraries.
+    from ml.promotion import RULES
+
+    return str(RULES)
 
 
 def bundle_digest(bundle: Bundle) -> str:
     """A digest that stands for every byte of a bundle. Raises Refused where it cannot be read."""
-    return digest(bundle.path / CHECKSUMS)
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal. Raises Refused where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return digest_of(bundle.path)
     except OSError as error:
-        raise Refused(f"{path.name} of the promotion set or the model cannot be read.") from error
+        raise Refused(f"The model {bundle.card.name} cannot be read.") from error
+
+
+def set_digest(folder: Path) -> str:
+    """A digest that stands for a promotion set: that of its manifest. Raises Refused where it cannot be read."""
+    try:
+        return sha256_file(folder / MANIFEST)
+    except OSError as error:
+        raise Refused(f"{MANIFEST} of the promotion set cannot be read.") from error
