@@ -15,7 +15,7 @@ down_revision = '0019'
 branch_labels = None
 depends_on = None
 
-BATCH = 1000
+BATCH = 500
 SCREENINGS = sa.table(
     'screenings', sa.column('id', sa.Integer), sa.column('review_status', sa.String),
     sa.column('reviewed_class', sa.String), sa.column('deleted_at', sa.DateTime),
@@ -41,10 +41,9 @@ def upgrade() -> None:
             return
         last = ids[-1]
         reviews: dict[int, list[Any]] = {number: [] for number in ids}
-        found = sa.select(REVIEWS).where(REVIEWS.c.screening_id.between(ids[0], last)).order_by(REVIEWS.c.id)
+        found = sa.select(REVIEWS).where(REVIEWS.c.screening_id.in_(ids)).order_by(REVIEWS.c.id)
         for review in bind.execute(found):
-            if review.screening_id in reviews:
-                reviews[review.screening_id].append(review)
+            reviews[review.screening_id].append(review)
         labels = [{'row': number, 'label': _label(said)} for number, said in reviews.items()]
         if labels := [values for values in labels if values['label']]:
             bind.execute(agreed, labels)
