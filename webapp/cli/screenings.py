@@ -25,7 +25,8 @@ screenings = AppGroup("screenings", help="Look after uploaded photos and their r
 
 @screenings.command("sweep")
 @click.option("--all", "whatever", is_flag=True, help="Delete files without a screening even where they are the most.")
-def sweep(whatever: bool) -> None:
+@click.option("--nightly", is_flag=True, hidden=True, help="As the trainer says where it sweeps by itself.")
+def sweep(whatever: bool, nightly: bool) -> None:
     """Answer what is pending, finish deletions that were cut short, and erase what is past its retention.
 
     Photo files older than a day that no screening names, as a process that was killed may leave them, are deleted too:
@@ -43,7 +44,7 @@ def sweep(whatever: bool) -> None:
         strays = delete_strays(whatever=whatever)
     except TooManyStrays as error:
         refusal = str(error)
-    note_sweep(current_app.config["LENS"].instance)
+    note_sweep(current_app.config["LENS"].instance, own=nightly)
     pending = db.session.scalars(
         select(ScreeningRow.id)
         .where(

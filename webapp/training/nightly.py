@@ -1,7 +1,8 @@
 """The sweep of every night, where no timer of the system does it: the trainer, which is always there, starts it.
 
-Whoever sweeps touches the file SWEPT in the folder of the instance, `flask screenings sweep` by a timer or by hand too,
-so that it is done once a night. It runs in a process of its own: it may load a model to answer what is pending.
+Whoever sweeps writes the file SWEPT in the folder of the instance, `flask screenings sweep` by a timer or by hand too,
+so that it is done once a night: where a timer sweeps every day, the trainer leaves it to that. It runs in a process of
+its own: it may load a model to answer what is pending.
 """
 
 import logging
@@ -25,23 +26,29 @@ HOUR = 2
 REST_SECONDS = 60.0
 """Nothing is swept so soon after a start, when people wait for pages."""
 RETRY_SECONDS = 3600.0
+MISSED = timedelta(hours=26)
+"""After so long nobody else's daily sweep is to be expected any more, however late a timer or a start may be."""
+OWN = "nightly"
+"""What the file says after the trainer's own sweep."""
 
 
-def note_sweep(instance: Path) -> None:
-    """Remember that what is due in a night was done just now."""
+def note_sweep(instance: Path, *, own: bool) -> None:
+    """Remember that what is due in a night was done just now, and whether by the trainer's `own` sweep."""
     with suppress(OSError):
-        (instance / SWEPT).touch()
+        (instance / SWEPT).write_text(OWN if own else "", encoding="utf-8")
 
 
 def is_due(instance: Path, now: datetime) -> bool:
-    """Whether nobody has swept since the last night began."""
+    """Whether nobody has swept since the last night began, or somebody else not for `MISSED`."""
     night = now.replace(hour=HOUR, minute=0, second=0, microsecond=0)
     if night > now:
         night -= timedelta(days=1)
     try:
-        return (instance / SWEPT).stat().st_mtime < night.timestamp()
-    except OSError:
+        swept = (instance / SWEPT).stat().st_mtime
+        own = (instance / SWEPT).read_text(encoding="utf-8") == OWN
+    except (OSError, ValueError):
         return True
+    return swept < (night if own else now - MISSED).timestamp()
 
 
 class Nightly:
@@ -69,7 +76,7 @@ class Nightly:
         try:
             self._config.runs.mkdir(parents=True, exist_ok=True)
             with self._output.open("wb") as output:
-                self._process = start_command(["screenings", "sweep"], self._config, environment, output)
+                self._process = start_command(["screenings", "sweep", "--nightly"], self._config, environment, output)
         except OSError as error:
             log.warning("nightly sweep: it cannot be started: %s", error.strerror)
 

@@ -22,13 +22,13 @@ from webapp.extensions import db
 from webapp.models.screening import ScreeningRow
 from webapp.screening.lifecycle import Upload, open_screening
 from webapp.training import nightly
-from webapp.training.nightly import SWEPT, Nightly, is_due
+from webapp.training.nightly import SWEPT, Nightly, is_due, note_sweep
 
 
 def test_it_is_due_once_a_night(tmp_path: Path) -> None:
     now = datetime(2026, 3, 2, 1, 59, tzinfo=UTC)
     assert is_due(tmp_path, now), "nobody ever has"
-    (tmp_path / SWEPT).touch()
+    note_sweep(tmp_path, own=True)
 
     def swept(moment: datetime) -> None:
         os.utime(tmp_path / SWEPT, (moment.timestamp(), moment.timestamp()))
@@ -38,6 +38,13 @@ def test_it_is_due_once_a_night(tmp_path: Path) -> None:
     assert is_due(tmp_path, now + timedelta(minutes=2))
     swept(now + timedelta(minutes=2))
     assert not is_due(tmp_path, now + timedelta(hours=20))
+
+
+def test_it_waits_for_a_timer_that_sweeps_every_day(tmp_path: Path) -> None:
+    note_sweep(tmp_path, own=False)
+    swept = datetime.fromtimestamp((tmp_path / SWEPT).stat().st_mtime, UTC)
+    assert not is_due(tmp_path, swept + timedelta(hours=25))
+    assert is_due(tmp_path, swept + timedelta(hours=27)), "the timer is gone"
 
 
 def test_the_trainer_erases_what_is_past_its_time(
