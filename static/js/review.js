@@ -31,9 +31,10 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") event.target.blur();
     return;
   }
-  if (/^[0-9olt]$/.test(event.key)) {
+  const choice = form?.querySelector(`input[data-key="${CSS.escape(event.key)}"]`);
+  if (choice) {
     event.preventDefault();
-    choose(form?.querySelector(`input[data-key="${event.key}"]`));
+    choose(choice);
   } else if (Object.hasOwn(actions, event.key)) {
     event.preventDefault();
     actions[event.key]();

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
-from ml.labels import find_taxonomy
 from webapp.config import Config
 from webapp.model_page import words
 from webapp.model_page.facts import Model, answering_models, find_look, find_model
@@ -42,9 +41,8 @@ def version(name: str, version: str) -> ResponseReturnValue:
 
 
 def _look_page(look: "FirstLookCard") -> str:
-    taxonomy = find_taxonomy(look.label_set)
     answering = next((model for model in answering_models(_config()) if model.card.label_set == look.label_set), None)
-    return render_template("model_first_look.html", look=look, taxonomy=taxonomy, answering=answering, words=words)
+    return render_template("model_first_look.html", look=look, answering=answering, words=words)
 
 
 def _page(model: Model, answering: list[Model]) -> str:

@@ -22,16 +22,18 @@ def delete_copies(runs: Path, screening_id: int) -> bool:
     what it has learnt; one that has not, or is taken up again later, makes its export anew, without this screening.
     What cannot be removed is logged, and the next sweep tries again.
     """
-    found = {path.parents[2] for path in _copies(runs, f"screening-{screening_id}-*.jpg")}
-    for folder in found:
+    left = False
+    for folder in {path.parents[2] for path in _copies(runs, f"screening-{screening_id}-*.jpg")}:
         try:
             (folder.parent / TAKEN).touch()
             shutil.rmtree(folder)
         except FileNotFoundError:
             shutil.rmtree(folder, ignore_errors=True)  # somebody else removes them too
+            left |= folder.exists()
         except OSError as error:
+            left = True
             log.error("the reviewed cases of run %s cannot be removed: %s", folder.parent.name, error.strerror)
-    return not _copies(runs, f"screening-{screening_id}-*.jpg")
+    return not left
 
 
 def copied(runs: Path) -> set[int]:
