@@ -1,11 +1,10 @@
 """Who sent a request, for counting alone: a keyed fingerprint of the network address, which is written down nowhere."""
 
-import hashlib
-import hmac
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-from flask import current_app
 from flask_limiter.util import get_remote_address
+
+from webapp.keyed import keyed
 
 NETWORK_BITS = 64
 """Whoever has one IPv6 address has all those that begin with the same 64 bits."""
@@ -34,5 +33,4 @@ def network_of(address: str) -> str:
 
 def fingerprint(text: str) -> str:
     """A keyed hash: without the application's secret nobody can try all addresses until one fits."""
-    secret = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(secret, f"sender {text}".encode(), hashlib.sha256).hexdigest()[:32]
+    return keyed(f"sender {text}").hex()[:32]

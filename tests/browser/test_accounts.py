@@ -89,3 +89,20 @@ def test_pages_of_accounts_fit(open_page: Opener, admin: User, size: Size, dark:
     for path in ("/admin/users", f"/admin/users/{admin.id}", "/admin/users/2", "/admin/audit", "/account/password"):
         page.goto(path)
         assert fits(page), path
+
+
+def test_a_typed_password_can_be_looked_at(open_page: Opener, admin: User) -> None:
+    page = open_page("/login", PHONE)
+    button = page.get_by_role("button", name="Show password")
+    field = page.get_by_label("Password", exact=True)
+    field.fill(PASSWORD)
+    expect(button).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("Tab")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(field).to_have_attribute("type", "text")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert fits(page)
+    page.keyboard.press("Space")
+    expect(field).to_have_attribute("type", "password")
+    expect(open_page("/login", PHONE, scripts=False).get_by_role("button", name="Show password")).to_have_count(0)

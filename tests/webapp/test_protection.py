@@ -123,7 +123,7 @@ def test_the_page_about_privacy_tells_what_is_set(
     assert "37" in told
     assert "Dr. Example, Example Street" in told
     assert "/delete" in told
-    assert "SHA-256" in told
+    assert ("Fingerabdruck" if language == "de" else "fingerprint") in told
     assert "1:x" not in told
     assert ("ohne das, was" if language == "de" else "without what was said") in told
 

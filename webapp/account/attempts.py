@@ -65,6 +65,15 @@ def second_step(user_id: int, version: int, code: str, config: Config) -> User |
     return user if _attempt(user, config, check) else None
 
 
+def code_was_used(user_id: int, code: str) -> bool:
+    """Whether the code that `second_step` has just refused is right and used already; it never tells of a locked
+    account. A code that counts no more is nothing that a guess could gain by."""
+    user = db.session.get(User, user_id, populate_existing=True)
+    if user is None or (user.locked_until is not None and clock.now() < user.locked_until):
+        return False
+    return second_factor.was_used(user, code, clock.now())
+
+
 def confirm(user: User, password: str, config: Config, code: str | None = None) -> bool:
     """Whether whoever is logged in knows the password, and with `code` has the second factor, before what matters is
     changed. Failures count as those of a log-in."""

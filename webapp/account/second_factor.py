@@ -14,12 +14,12 @@ from datetime import datetime
 import pyotp
 import segno
 from cryptography.fernet import Fernet, InvalidToken
-from flask import current_app
 from sqlalchemy import delete, func, select
 
 from webapp import audit
 from webapp.config import Config
 from webapp.extensions import db
+from webapp.keyed import keyed
 from webapp.models.login import RecoveryCode
 from webapp.models.user import Role, User
 
@@ -102,6 +102,13 @@ def accept(user: User, code: str, now: datetime) -> bool:
     return True
 
 
+def was_used(user: User, code: str, now: datetime) -> bool:
+    """Whether this is a right code of the app that has counted already, or one from before the newest that has."""
+    secret = unseal(user, user.totp_secret) if user.totp_secret else None
+    step = matching_step(secret, "".join(code.split()), now) if secret else None
+    return step is not None and user.totp_step is not None and step <= user.totp_step
+
+
 def enrol(user: User, secret: str, step: int) -> list[str]:
     """Turn the second factor on, inside a write transaction: `step` is that of the code that has confirmed it. Returns
     the recovery codes, which are shown once."""
@@ -135,12 +142,8 @@ def codes_left(user: User) -> int:
 
 def _code_hash(user: User, code: str) -> str:
     plain = code.replace("-", "").casefold()
-    return hmac.new(_key("recovery code"), f"{user.id} {plain}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(keyed("recovery code"), f"{user.id} {plain}".encode(), hashlib.sha256).hexdigest()
 
 
 def _cipher() -> Fernet:
-    return Fernet(urlsafe_b64encode(_key("second factor")))
-
-
-def _key(purpose: str) -> bytes:
-    return hmac.new(str(current_app.config["SECRET_KEY"]).encode(), purpose.encode(), hashlib.sha256).digest()
+    return Fernet(urlsafe_b64encode(keyed("second factor")))

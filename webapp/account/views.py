@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import clock
 from webapp.account import logins
-from webapp.account.attempts import authenticate, second_step
+from webapp.account.attempts import authenticate, code_was_used, second_step
 from webapp.account.duties import init_duties
 from webapp.account.forms import CodeForm, LoginForm, first_error
 from webapp.extensions import db, limiter, login
@@ -70,6 +70,8 @@ def enter_code() -> ResponseReturnValue:
     user = second_step(*half, form.code.data or "", current_app.config["LENS"])
     if user is None:
         error = _("The code is wrong or used already, or the account is locked for a while after too many attempts.")
+        if code_was_used(half[0], form.code.data or ""):
+            error = _("This code was used already. Wait until your app shows the next one, and enter that.")
         return render_template("account/code.html", form=form, error=error), 400
     logins.begin(user)
     return redirect(_onward(), 303)

@@ -4,15 +4,14 @@ After draft-ietf-httpapi-idempotency-key-header. The screening's token is comput
 screening again without being stored: whoever sends it again with the same photos gets the same answer.
 """
 
-import hashlib
-import hmac
 import re
 from base64 import urlsafe_b64encode
 
-from flask import current_app, g, request
+from flask import g, request
 
 from webapp.api.form import ScreeningForm
 from webapp.api.problems import Problem
+from webapp.keyed import keyed
 from webapp.models.screening import ScreeningRow, State
 
 HEADER = "Idempotency-Key"
@@ -28,9 +27,7 @@ def token_of_request() -> str | None:
     if not re.fullmatch(KEY_PATTERN, key):
         raise Problem("bad-request", f"Send 16 to 200 visible characters as {HEADER}, for example a new UUID.")
     sender = g.api_token.id if g.api_token else ""
-    secret = str(current_app.config["SECRET_KEY"]).encode()
-    digest = hmac.new(secret, f"idempotency {sender} {key.strip(chr(34))}".encode(), hashlib.sha256).digest()
-    return urlsafe_b64encode(digest).decode().rstrip("=")
+    return urlsafe_b64encode(keyed(f"idempotency {sender} {key.strip(chr(34))}")).decode().rstrip("=")
 
 
 def check_repeated(row: ScreeningRow, form: ScreeningForm) -> None:

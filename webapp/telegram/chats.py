@@ -7,8 +7,6 @@ All keys derive from the application's secret key and the bot's number: with ano
 Everything here talks to the database and runs in an application context, off the event loop.
 """
 
-import hashlib
-import hmac
 import json
 from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db, limiter
 from webapp.i18n import LANGUAGES
+from webapp.keyed import keyed
 from webapp.models.chat import TelegramChat
 from webapp.models.screening import ScreeningRow, token_hash
 from webapp.reviews.copies import delete_copies
@@ -182,8 +181,7 @@ def _within(rates: str, scope: str, chat: int) -> bool:
 def _digest(purpose: str, text: str) -> bytes:
     config: Config = current_app.config["LENS"]
     bot = config.telegram_token.partition(":")[0]
-    secret = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(secret, f"telegram {bot} {purpose} {text}".encode(), hashlib.sha256).digest()
+    return keyed(f"telegram {bot} {purpose} {text}")
 
 
 def _cipher() -> Fernet:
