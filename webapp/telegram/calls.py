@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
-from telegram import InlineKeyboardMarkup, Message, ReplyParameters
+from telegram import Bot, InlineKeyboardMarkup, Message, ReplyParameters
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter
 
@@ -62,3 +63,19 @@ async def reply(message: Message, text: str, keyboard: InlineKeyboardMarkup | No
         )  # fmt: skip
     except Forbidden as error:
         log.info("a reply was not taken: %s", error)
+
+
+async def send_pictures(bot: Bot, chat: int, pictures: Iterable[tuple[bytes, str]], below: int) -> None:
+    """Send pictures with captions in HTML, one after the other, as replies to a message. Raises TelegramError for the
+    first that is not taken."""
+    for picture, caption in pictures:
+        await persistently(
+            partial(
+                bot.send_photo,
+                chat,
+                picture,
+                caption=caption,
+                parse_mode=ParseMode.HTML,
+                reply_parameters=ReplyParameters(below, allow_sending_without_reply=True),
+            )
+        )

@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from telegram import Bot, CallbackQuery, InlineKeyboardMarkup, Message, ReplyParameters, Update
+from telegram import Bot, CallbackQuery, InlineKeyboardMarkup, Message, Update
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 from telegram.ext import CallbackContext
@@ -17,7 +16,7 @@ from webapp.screening.erasing import erase
 from webapp.screening.questions import Question, is_put, questions
 from webapp.telegram import buttons, chats, words
 from webapp.telegram.answers import heatmap_pictures, offers_heatmap, result_page
-from webapp.telegram.calls import persistently, reply
+from webapp.telegram.calls import persistently, reply, send_pictures
 from webapp.telegram.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -201,19 +200,9 @@ class Conversation:
 
     async def _heatmap(self, pressed: Pressed, row: ScreeningRow) -> None:
         found = await self._threads.tell(pressed.language, heatmap_pictures, row)
+        await send_pictures(pressed.bot, pressed.chat, found, below=pressed.message)
+        # Only now: whoever did not get them can press the button again.
         await pressed.edit_buttons(self._result_buttons(pressed, heatmap=False))
-        quote = ReplyParameters(pressed.message, allow_sending_without_reply=True)
-        for picture, caption in found:
-            await persistently(
-                partial(
-                    pressed.bot.send_photo,
-                    pressed.chat,
-                    picture,
-                    caption=caption,
-                    parse_mode=ParseMode.HTML,
-                    reply_parameters=quote,
-                )
-            )
 
     async def _ask_delete(self, pressed: Pressed, row: ScreeningRow) -> None:
         await pressed.edit_buttons(self._threads.say(pressed.language, buttons.confirm_deletion, pressed.about))

@@ -9,7 +9,6 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from flask_babel import force_locale
 from sqlalchemy import select, update
@@ -27,7 +26,7 @@ from webapp.models.screening import ScreeningRow, State
 from webapp.screening.lifecycle import answer
 from webapp.telegram import buttons, words
 from webapp.telegram.answers import answer_text, comes_with_heatmap, heatmap_pictures, offers_heatmap, result_page
-from webapp.telegram.calls import persistently
+from webapp.telegram.calls import persistently, send_pictures
 from webapp.telegram.chats import Address, unseal
 from webapp.telegram.threads import Threads
 
@@ -153,21 +152,19 @@ class Outbox:
         await self._send_heatmaps(unsent, sent.message_id)
 
     async def _send_heatmaps(self, unsent: Unsent, answer: int) -> None:
-        """What the answer rests on, below it. The answer stands without it: where one is not sent, it is left out."""
+        """What the answer rests on, below it. The answer stands without it: where one is not sent, a button offers
+        it."""
+        chat = unsent.address.chat
         try:
-            for picture, caption in await self._threads.store(_heatmaps, unsent.screening_id):
-                await persistently(
-                    partial(
-                        self._bot.send_photo,
-                        unsent.address.chat,
-                        picture,
-                        caption=caption,
-                        parse_mode=ParseMode.HTML,
-                        reply_parameters=ReplyParameters(answer, allow_sending_without_reply=True),
-                    )
-                )
+            await send_pictures(
+                self._bot, chat, await self._threads.store(_heatmaps, unsent.screening_id), below=answer
+            )
         except (TelegramError, MLError, OSError) as error:
             log.warning("a heatmap of screening %d was not sent: %s", unsent.screening_id, error)
+            keyboard = await self._threads.store(_button_for_heatmaps, unsent)
+            if keyboard is not None:
+                with suppress(TelegramError):  # not reached either, or the message is gone
+                    await persistently(lambda: self._bot.edit_message_reply_markup(chat, answer, reply_markup=keyboard))
 
     async def _answered(self, unsent: Unsent) -> None:
         """Until the row is answered, given up, or erased."""
@@ -194,6 +191,15 @@ def _message(unsent: Unsent) -> Message | None:
     with force_locale(row.language):
         text = answer_text(row, compressed=unsent.address.compressed)
         return text, buttons.result(token, result_page(token), heatmap=offers_heatmap(row))
+
+
+def _button_for_heatmaps(unsent: Unsent) -> InlineKeyboardMarkup | None:
+    """The buttons of an answer whose heatmaps did not go out; None where the row was erased."""
+    row, token = _read(unsent.screening_id), unsent.address.token
+    if row is None:
+        return None
+    with force_locale(row.language):
+        return buttons.result(token, result_page(token), heatmap=True)
 
 
 def _heatmaps(screening_id: int) -> list[tuple[bytes, str]]:

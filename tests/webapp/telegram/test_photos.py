@@ -144,21 +144,29 @@ def test_the_heatmap_of_a_rash_comes_when_it_is_asked_for(
         if "Show the heatmap" in answer.buttons:
             break
     assert "sendPhoto" not in api.asked
+    api.failures["sendPhoto"] = [Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")]
+    api.press(answer, "Show the heatmap")
+    api.all_forgotten()
+    assert "Show the heatmap" in answer.buttons
     api.press(answer, "Show the heatmap")
     api.until(lambda: len(api.pictures) == 1)
     assert "no reason to trust the answer" in api.pictures[0].text
-    assert list(answer.buttons) == ["Delete photo and result"]
+    api.until(lambda: list(answer.buttons) == ["Delete photo and result"])
 
 
-def test_an_answer_stands_where_its_heatmap_is_not_sent(
+def test_an_answer_stands_where_its_heatmap_is_not_sent_and_offers_it(
     bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     agree()
     api.failures["sendPhoto"] = [Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")]
     api.deliver(api.photo(photo("mel")))
-    api.wait(1)
+    (answer,) = api.wait(1)
     api.until(lambda: "was not sent" in caplog.text)
     assert (rows()[0].state, rows()[0].reply_to) == ("done", None)
+    api.until(lambda: list(answer.buttons) == ["Show the heatmap", "Delete photo and result"])
+    api.press(answer, "Show the heatmap")
+    api.until(lambda: len(api.pictures) == 1)
+    api.until(lambda: list(answer.buttons) == ["Delete photo and result"])
 
 
 def test_a_result_is_deleted_in_two_steps(bot: Bot, api: BotApi, agree: Callable[..., Sent], config: Config,
