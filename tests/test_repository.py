@@ -22,6 +22,11 @@ FOREIGN = re.compile(
     "|".join([r"py" + r"pi\.[a-z]", r"registry\." + r"npm", r"(?<![\w.~}])/(?:wo" + r"rk|ro" + r"ot)/"])
 )
 
+# A path from the top of the repository, but for what follows --out.
+NAMED = re.compile(
+    r"(?<![\w/.-])(?<!--out )((?:tests|benchmarks|deploy|docs|webapp|ml|templates|static)/[\w/.-]+\.\w+)"
+)
+
 
 def tracked_files() -> list[Path]:
     """Files in version control that exist in the working tree."""
@@ -109,6 +114,18 @@ def test_documents_link_to_files_that_exist() -> None:
         if not (document.parent / target).exists()
     ]
     assert not broken
+
+
+def test_documents_name_files_that_exist() -> None:
+    """Tests, benchmarks and places in the code; not what a command is said to write."""
+    gone = [
+        f"{document.relative_to(PROJECT)}: {name}"
+        for document in tracked_files()
+        if document.suffix == ".md"
+        for name in NAMED.findall(document.read_text(encoding="utf-8"))
+        if not (PROJECT / name).exists()
+    ]
+    assert not gone
 
 
 def test_of_an_evaluation_only_the_figures_are_published() -> None:
