@@ -8,7 +8,7 @@ that was noted elsewhere (`flask audit head`, `flask audit verify --expect`).
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
 from flask import has_request_context
@@ -17,17 +17,17 @@ from sqlalchemy import func, select, text
 
 from webapp import clock
 from webapp.extensions import db
-from webapp.models.audit import AuditEntry, AuditRepeats
+from webapp.models.audit import HOUR, AuditEntry, AuditRepeats
 
 # What the first entry names as the hash before it.
 BEGINNING = "0" * 64
 COMMAND = "cli"
+VIEW = "case.view"
 NOBODY = "nobody"
 # No detail may be called like what must never be in this log. Compared with each word of a name.
 SECRETS = frozenset({"password", "secret", "token", "note", "notes", "address", "ip", "email"})
 # Longer texts in details are cut: an entry is a fact, not a copy.
 LONGEST_TEXT = 200
-HOUR = timedelta(hours=1)
 # Any number that nothing else locks: writers of this log wait for each other there on PostgreSQL.
 POSTGRESQL_LOCK = 0x1E510
 
@@ -75,8 +75,7 @@ def record_hourly(actor: str, action: str, subject: str, **details: Any) -> None
     _hold()
     now, key = clock.now(), (actor, action, subject)
     known = db.session.get(AuditRepeats, key, populate_existing=True)
-    # An entry of the future was made before the clock was set back.
-    if known is not None and now - HOUR < known.entered_at <= now:
+    if known is not None and known.is_fresh(now):
         with db.session.begin_nested() as attempt:
             record_as(actor, action, subject, **details)
             attempt.rollback()
@@ -85,6 +84,12 @@ def record_hourly(actor: str, action: str, subject: str, **details: Any) -> None
     repeats = {"repeats": known.repeats} if known is not None and known.repeats else {}
     record_as(actor, action, subject, **details, **repeats)
     db.session.merge(AuditRepeats(actor=actor, action=action, subject=subject, entered_at=now, repeats=0))
+
+
+def in_this_hour(actor: str, action: str, subject: str) -> bool:
+    """Whether `record_hourly` has an entry of these already: who has nothing to count need not write then."""
+    known = db.session.get(AuditRepeats, (actor, action, subject), populate_existing=True)
+    return known is not None and known.is_fresh(clock.now())
 
 
 def record_repeats() -> None:
@@ -98,9 +103,9 @@ def record_repeats() -> None:
 
 
 def trail(subject: str, limit: int = 100) -> list[AuditEntry]:
-    """The newest entries about a subject such as "screening:12", oldest first."""
-    found = select(AuditEntry).where(AuditEntry.subject == subject).order_by(AuditEntry.id.desc()).limit(limit)
-    return list(db.session.scalars(found))[::-1]
+    """The newest entries about a subject such as "screening:12", oldest first; not that it was only looked at."""
+    found = select(AuditEntry).where(AuditEntry.subject == subject, AuditEntry.action != VIEW)
+    return list(db.session.scalars(found.order_by(AuditEntry.id.desc()).limit(limit)))[::-1]
 
 
 def content_hash(entry: AuditEntry) -> str:

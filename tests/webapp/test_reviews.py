@@ -11,6 +11,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from ml.labels import load_taxonomy
+from tests.times import Clock
 from tests.webapp.forms import PASSWORD, form_token
 from webapp.admin.case import _choices, mark_shown
 from webapp.extensions import db
@@ -83,7 +84,8 @@ def test_draft_confirm_correct_and_take_back(log_in: Log, row: ScreeningRow, row
         made = db.session.scalars(select(Review).order_by(Review.id)).all()
         assert [one.supersedes for one in made] == [None, *(one.id for one in made[:-1])]
         assert made[2].note == "a pigment network"
-        told = db.session.scalars(select(AuditEntry).where(AuditEntry.subject == f"screening:{row.id}")).all()
+        about = select(AuditEntry).where(AuditEntry.subject == f"screening:{row.id}", AuditEntry.action != "case.view")
+        told = db.session.scalars(about).all()
         verbs = ["draft", "submit", "submit", "submit", "withdraw"]
         assert [one.action for one in told] == [f"review.{verb}" for verb in verbs]
         assert all(one.actor == "ben" for one in told)
@@ -151,6 +153,23 @@ def test_a_review_that_lands_while_the_page_is_made_is_all_there_or_not_there_at
     page = cara.get(f"/admin/screenings/{row.id}").text
     seen = int(page.split('name="seen" value="')[1].split('"')[0])
     assert f'data-review="{"submitted" if seen else "pending"}"' in page
+
+
+def test_who_opened_a_case_is_recorded_once_an_hour(log_in: Log, row: ScreeningRow, app: Flask, clock: Clock) -> None:
+    ben, path = log_in("ben", Role.VIEWER), f"/admin/screenings/{row.id}"
+
+    def views() -> list[tuple[str, str]]:
+        found = select(AuditEntry).where(AuditEntry.action == "case.view").order_by(AuditEntry.id)
+        with app.app_context():
+            return [(entry.actor, entry.subject) for entry in db.session.scalars(found)]
+
+    assert "case.view" not in ben.get(path).text + ben.get(path).text
+    assert views() == [("ben", f"screening:{row.id}")]
+    log_in("cara").get(path)
+    for _ in range(3):  # a log-in that rests for half an hour ends
+        clock.forward(minutes=20)
+        ben.get(path)
+    assert [name for name, _ in views()] == ["ben", "cara", "ben"]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,12 @@ class Said:
 @requires(Role.VIEWER)
 def case(screening_id: int) -> ResponseReturnValue:
     """The page of one screening; `?queue=` is the list that it was opened from, `?after=` the one reviewed before."""
-    return case_page(find_case(screening_id))
+    row = find_case(screening_id)
+    seen = (current_user.name, audit.VIEW, f"screening:{row.id}")
+    if not audit.in_this_hour(*seen):
+        with write_transaction():
+            audit.record_hourly(*seen)
+    return case_page(row)
 
 
 def case_page(row: ScreeningRow, *, typed: Typed | None = None, fault: str = "") -> str:

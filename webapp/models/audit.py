@@ -1,6 +1,6 @@
 """The audit log: who did what to what, each entry chained to the one before by its hash."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import DDL, JSON, Index, String, event
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.models.base import Base, UTCDateTime
 
+HOUR = timedelta(hours=1)
 # The database itself refuses to change or remove an entry, whoever asks. SQLite's INSERT OR REPLACE removes rows
 # without asking the trigger on DELETE, so that inserting an id that is there is refused too.
 APPEND_ONLY_SQLITE = (
@@ -62,6 +63,10 @@ class AuditRepeats(Base):
     subject: Mapped[str] = mapped_column(String(200), primary_key=True)
     entered_at: Mapped[datetime] = mapped_column(UTCDateTime)
     repeats: Mapped[int] = mapped_column(default=0)
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether the entry is not an hour old; one of the future was made before the clock was set back."""
+        return now - HOUR < self.entered_at <= now
 
 
 for _dialect, _statements in (("sqlite", APPEND_ONLY_SQLITE), ("postgresql", APPEND_ONLY_POSTGRESQL)):
