@@ -139,6 +139,18 @@ def locked(found: Found) -> str:
     )
 
 
+def fuzzed(found: Found) -> str:
+    """The run of `benchmarks/fuzz.py` in words."""
+    requests, targets, faults = found["requests"], found["targets"], found["faults"]
+    what = ", ".join(
+        f"{requests[part]:,} requests to {targets[part]} {name}"
+        for part, name in (("api", "operations of the API"), ("forms", "forms"), ("addresses", "pages"))
+    )
+    people = " and ".join(filter(None, (", ".join(found["people"][:-1]), found["people"][-1])))
+    told = "; ".join(faults) if faults else "none of 500 or more, none that tells of the inside"
+    return f"{what}, as {people}, {found['examples']} each (seed {found['seed']}): {told}"
+
+
 LOAD = "python benchmarks/load.py --all --out docs/reliability/load.json"
 ROWS = (
     Row(
@@ -147,6 +159,14 @@ ROWS = (
         "python benchmarks/bad_files.py --count 20000 --state runs/bad-files --out docs/reliability/bad_files.json",
         bad_files,
         "the file is refused with a sentence; a decoder that dies or takes too long costs that file alone",
+    ),
+    Row(
+        "Odd fields, bodies, arguments and queries to every form, page and operation of the API, as everybody who may "
+        "be logged in: no 500, nothing internal in any error",
+        "fuzz.json",
+        "python benchmarks/fuzz.py --out docs/reliability/fuzz.json",
+        fuzzed,
+        "one error page, or one problem in JSON, that says no more than the request's number",
     ),
     Row(
         "Decoding in a process of its own costs at most 5 ms a photo",
