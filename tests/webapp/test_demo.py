@@ -34,8 +34,9 @@ def count(table: type) -> int:
 
 
 def contents() -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, but for the audit log, which keeps all, and the counters of ids."""
-    tables = [table for table in db.metadata.sorted_tables if table.name != "audit_entries"]
+    """Every row of every table, but for the audit log, which keeps all, with what it counts, and the counters of
+    ids."""
+    tables = [table for table in db.metadata.sorted_tables if not table.name.startswith("audit_")]
     return {table.name: [tuple(row) for row in db.session.execute(select(table))] for table in tables}
 
 

@@ -118,12 +118,12 @@ def test_a_comparison_by_other_rules_counts_no_more(
             session.add(
                 PromotionCheck(
                     label_set="ham10000", champion=champion, challenger=challenger, set_digest=set_digest,
-                    rules=decisions.rules(), champion_name="good@1", challenger_name="twin@1", margin=MARGIN,
+                    rules=decisions.RULES, champion_name="good@1", challenger_name="twin@1", margin=MARGIN,
                     numbers={}, by="anna", at=clock.now(),
                 )
             )  # fmt: skip
         assert decisions.kept_check(pair, MARGIN) is not None
-        monkeypatch.setattr(decisions, "rules", lambda: "changed")
+        monkeypatch.setattr(decisions, "RULES", "changed")
         assert decisions.kept_check(pair, MARGIN) is None
 
 

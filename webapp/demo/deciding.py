@@ -15,7 +15,7 @@ from webapp.demo.bundles import ARCHITECTURE, IMAGE_SIZE, LABEL_SET, VERSION, Co
 from webapp.demo.history import DAYS, SHADOW_DAYS, SWITCHED_DAYS
 from webapp.models.promotion import Action, Promotion, PromotionCheck
 from webapp.models.training_run import RunState, TrainingRun
-from webapp.promotion.decisions import bundle_digest, rules
+from webapp.promotion.decisions import RULES, bundle_digest
 from webapp.training.commands import run_folder
 
 REFUSED_DAYS = 30
@@ -96,7 +96,7 @@ def checks(compared: Compared, trained: Sequence[Trained], by: str, now: datetim
             champion=digests[champion],
             challenger=digests[challenger],
             set_digest=compared.set_digest,
-            rules=rules(),
+            rules=RULES,
             champion_name=champion,
             challenger_name=challenger,
             margin=numbers["margin"],

@@ -54,7 +54,7 @@ class PromotionCheck(Base):
     """A comparison of two models on a promotion set, kept so that it is made once.
 
     `champion` and `challenger` are digests that stand for every byte of each bundle, `set_digest` one for the manifest
-    of the set, `rules` the version of the rules (ml.promotion). `numbers` is what `ml.challenge.challenge` found.
+    of the set, `rules` the version of the rules (webapp.promotion). `numbers` is what `ml.challenge.challenge` found.
     """
 
     __tablename__ = "promotion_checks"

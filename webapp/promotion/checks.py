@@ -8,7 +8,7 @@ from ml.challenge import challenge
 from webapp import audit, clock
 from webapp.database import write_transaction
 from webapp.models.promotion import PromotionCheck
-from webapp.promotion.decisions import Pair, kept_check, rules
+from webapp.promotion.decisions import RULES, Pair, kept_check
 
 
 def checked(pair: Pair, margin: float, by: str, told: Callable[[int, int], None]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def checked(pair: Pair, margin: float, by: str, told: Callable[[int, int], None]
                 champion=champion,
                 challenger=challenger,
                 set_digest=set_digest,
-                rules=rules(),
+                rules=RULES,
                 champion_name=pair.champion,
                 challenger_name=pair.challenger,
                 margin=margin,

@@ -20,6 +20,9 @@ from webapp.models.promotion import Action, Promotion, PromotionCheck
 from webapp.promotion.standing import Standing, read_standings
 
 MANIFEST = "manifest.csv"
+RULES = "1"
+"""The version of the rules by which models are compared: raise it with each change of ml.promotion or ml.challenge by
+which the same models could get other numbers or another verdict. Comparisons that were kept are made anew then."""
 
 
 class Refused(Exception):
@@ -123,7 +126,7 @@ def kept_check(pair: Pair, margin: float) -> PromotionCheck | None:
             PromotionCheck.champion == champion,
             PromotionCheck.challenger == challenger,
             PromotionCheck.set_digest == set_digest,
-            PromotionCheck.rules == rules(),
+            PromotionCheck.rules == RULES,
             PromotionCheck.margin == margin,
         )
         .order_by(PromotionCheck.id.desc())
@@ -229,14 +232,6 @@ def set_shadow(label_set: str, by: str, reference: str | None) -> None:
             )
         )
         audit.record("model.shadow", f"model:{reference or 'none'}", label_set=label_set)
-
-
-def rules() -> str:
-    """The version of the rules by which models are compared: what was found by others is found anew."""
-    # Imported here: the web application must start without loading numerical libraries.
-    from ml.promotion import RULES
-
-    return str(RULES)
 
 
 def bundle_digest(bundle: Bundle) -> str:
