@@ -287,6 +287,13 @@ def test_senseless_filters_are_no_error(viewer: FlaskClient, query: str) -> None
     assert viewer.get(f"/admin/insights?{query}").status_code == 200
 
 
+@pytest.mark.parametrize("query", ["channel=pigeon", "model=gone@1", "model=gone@1&label_set="])
+def test_where_no_screening_is_of_a_model_or_channel_the_page_says_so(viewer: FlaskClient, query: str) -> None:
+    answer = viewer.get(f"/admin/insights?{query}")
+    assert answer.status_code == 200
+    assert "Nothing was answered in this period" in answer.text
+
+
 def test_without_any_screening_the_page_says_so(admin: FlaskClient) -> None:
     assert "Nothing was answered in this period" in admin.get("/admin/insights").text
 

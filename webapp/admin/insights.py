@@ -78,9 +78,10 @@ def _figures() -> tuple[Selection, Figures, int]:
     selection = Selection.from_args(request.args, today)
     missing = count_missing(selection.first, selection.last, seconds=COUNTING_SECONDS)
     figures = read_figures(selection, today)
-    if not selection.label_set and figures.label_sets and "label_set" not in request.args:
+    by_label_set = figures.screenings_by(selection, "label_set")  # empty where no screening is of that model or channel
+    if not selection.label_set and by_label_set and "label_set" not in request.args:
         # Shares of several questions together mean little: the one with the most answers is shown first.
-        selection = selection.of(figures.screenings_by(selection, "label_set").most_common(1)[0][0])
+        selection = selection.of(by_label_set.most_common(1)[0][0])
         figures = add_up(figures.days, selection, today)
     return selection, figures, missing
 
