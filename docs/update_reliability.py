@@ -146,7 +146,8 @@ def fuzzed(found: Found) -> str:
         f"{requests[part]:,} requests to {targets[part]} {name}"
         for part, name in (("api", "operations of the API"), ("forms", "forms"), ("addresses", "pages"))
     )
-    people = " and ".join(filter(None, (", ".join(found["people"][:-1]), found["people"][-1])))
+    names = ["somebody between password and code" if one == "half" else one for one in found["people"]]
+    people = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     told = "; ".join(faults) if faults else "none of 500 or more, none that tells of the inside"
     return f"{what}, as {people}, {found['examples']} each (seed {found['seed']}): {told}"
 

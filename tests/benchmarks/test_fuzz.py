@@ -86,4 +86,4 @@ def test_in_short(config: Config, make_app: Callable[[Config], Flask]) -> None:
     assert found["targets"]["addresses"] > 40
     assert found["requests"]["api"] >= found["targets"]["api"] > 5
     told = runpy.run_path(str(PROJECT / "docs" / "update_reliability.py"))["fuzzed"](found)
-    assert "as half and reviewer" in told
+    assert "as somebody between password and code and reviewer, 1 each" in told
