@@ -232,7 +232,7 @@ def test_narrowest_screen(open_page: Opener, photo: Photo, admin: User, language
     page.goto("/login")
     page.locator("[name=name]").fill("anna")
     page.locator("[name=password]").fill("correct horse battery staple")
-    page.locator("main button").click()
+    page.locator("main button.primary").click()
     page.wait_for_url("**/history")
     assert fits(page)
     page.locator("tr[data-id] a").click()
