@@ -2,8 +2,8 @@
 
     python benchmarks/kill_training.py --kills 50 --out docs/reliability/kill_training.json
 
-Moments are drawn over the whole of a run, its last steps included, in which the bundle is written; a run that ends
-before it is killed is begun anew, so that every kill counts. On a CPU with a fixed number of threads the weights, the
+Moments are drawn over the whole of a run, from its first epoch to its last steps, in which the bundle is written; a run
+that ends before it is killed does not count. On a CPU with a fixed number of threads the weights, the
 history and the choices on the card must be those of the unbroken run to the bit: whatever an epoch draws, it draws
 from (seed, epoch). Times differ, and so do version and date.
 """
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that an epoch and the writing of the bundle take."""
+
+    epoch: float
+    finishing: float
+
+    @property
+    def whole(self) -> float:
+        """Seconds of a whole run."""
+        return EPOCHS * self.epoch + self.finishing
 
 
 def work(data: Path, folder: Path) -> None:
@@ -71,34 +85,51 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-def killed_once(data: Path, folder: Path, moment: float) -> dict[str, Any]:
-    """Start or resume the run in `folder`, kill it after `moment` seconds, and tell where that left it.
+def reached(folder: Path, began: float) -> int:
+    """The whole epochs of the run in `folder`, up to EPOCHS; that many only once the process that began at `began`
+    (seconds since 1970) is writing the bundle."""
+    from ml.run_folder import read_history, read_progress
+
+    progress = read_progress(folder / "run") or {}
+    if progress.get("phase") == "finishing" and progress["since"] >= round(began, 1):
+        return EPOCHS
+    return min(len(read_history(folder / "run")), EPOCHS - 1)
+
+
+def killed_once(data: Path, folder: Path, target: int, later: float) -> dict[str, Any]:
+    """Start or resume the run in `folder`, kill it `later` seconds after `target` whole epochs (EPOCHS: while it writes
+    the bundle), and tell where that left it.
 
     `phase` is what it was at, `epoch` the whole epochs of its checkpoint, `ended` whether it was over before the kill.
     """
-    from ml.run_folder import has_checkpoint, read_progress
+    from ml.run_folder import has_checkpoint
     from ml.training.checkpoint import load_checkpoint
 
+    began = time.time()
     process = start(data, folder)
-    process.join(moment)
+    while process.is_alive() and reached(folder, began) < target:
+        process.join(0.02)
+    process.join(later)
     if process.is_alive():
         process.kill()
     process.join()
     if process.exitcode not in (0, -signal.SIGKILL):
         raise SystemExit("A resumed run failed; the lines above say how.")
-    progress = read_progress(folder / "run") or {}
     epoch = load_checkpoint(folder / "run")["progress"].epoch if has_checkpoint(folder / "run") else 0
-    return {"phase": progress.get("phase", "starting"), "epoch": epoch, "ended": process.exitcode == 0}
+    writing = epoch == EPOCHS or reached(folder, began) == EPOCHS
+    phase = "the writing of the bundle" if writing else f"epoch {epoch + 1}"
+    return {"phase": phase, "epoch": epoch, "ended": process.exitcode == 0}
 
 
-def runs(data: Path, place: Path, kills: int, whole: float, draw: random.Random) -> Iterator[dict[str, Any]]:
-    """Kill until `kills` have hit; yields what each left, and at the end of each run `outcome` of it."""
+def runs(data: Path, place: Path, kills: int, pace: Pace, draw: random.Random) -> Iterator[dict[str, Any]]:
+    """Kill until `kills` have hit, each run at one to four places; yields what each left, and each run's `outcome`."""
     hits, number = 0, 0
     while hits < kills:
         number += 1
         folder = place / f"killed-{number}"
-        while hits < kills:
-            left = killed_once(data, folder, draw.uniform(0.0, 0.6 * whole))
+        for target in sorted(draw.randint(0, EPOCHS) for _ in range(min(draw.randint(1, 4), kills - hits))):
+            later = draw.uniform(0.0, pace.finishing if target == EPOCHS else pace.epoch)
+            left = killed_once(data, folder, target, later)
             if left["ended"]:
                 break
             hits += 1
@@ -112,6 +143,20 @@ def runs(data: Path, place: Path, kills: int, whole: float, draw: random.Random)
         shutil.rmtree(folder)
 
 
+def unbroken(data: Path, folder: Path) -> Pace:
+    """Let a run end by itself; how long its parts took."""
+    from ml.run_folder import read_progress
+
+    began = time.time()
+    process = start(data, folder)
+    process.join()
+    ended = time.time()
+    if process.exitcode != 0:
+        raise SystemExit("The unbroken run failed.")
+    finishing = float((read_progress(folder / "run") or {})["since"])
+    return Pace((finishing - began) / EPOCHS, ended - finishing)
+
+
 def measure(kills: int, seed: int, per_class: int = 12) -> dict[str, Any]:
     """Kill `kills` times; how often that hit which phase, how many runs there were and how many ended differently."""
     from ml.data.drawn import write_drawn_dataset
@@ -121,16 +166,11 @@ def measure(kills: int, seed: int, per_class: int = 12) -> dict[str, Any]:
         place = Path(name)
         prepare(write_drawn_dataset(place / "source", per_class=per_class), "ham10000", place / "data")
         for attempt in ("first", "unbroken"):  # the first one waits for libraries and decodes the pictures
-            began = time.monotonic()
-            process = start(place / "data", place / attempt)
-            process.join()
-            if process.exitcode != 0:
-                raise SystemExit("The unbroken run failed.")
-        whole = time.monotonic() - began
+            pace = unbroken(place / "data", place / attempt)
         expected = outcome(place / "unbroken")
         phases: dict[str, int] = {}
         finished = different = resumable = 0
-        for step in runs(place / "data", place, kills, whole, random.Random(seed)):  # noqa: S311  # no secret
+        for step in runs(place / "data", place, kills, pace, random.Random(seed)):  # noqa: S311  # no secret
             if "outcome" in step:
                 finished += 1
                 different += step["outcome"] != expected
@@ -138,8 +178,9 @@ def measure(kills: int, seed: int, per_class: int = 12) -> dict[str, Any]:
                 phases[step["phase"]] = phases.get(step["phase"], 0) + 1
                 resumable += step["epoch"] > 0
     return {
-        "kills": kills, "seed": seed, "hits": phases, "epochs": EPOCHS, "runs": finished, "different": different,
-        "with_whole_epochs": resumable, "unbroken_seconds": round(whole, 1), "passed": different == 0,
+        "kills": kills, "seed": seed, "hits": dict(sorted(phases.items())), "epochs": EPOCHS, "runs": finished,
+        "different": different, "with_whole_epochs": resumable, "unbroken_seconds": round(pace.whole, 1),
+        "passed": different == 0,
     }  # fmt: skip
 
 

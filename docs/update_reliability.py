@@ -111,7 +111,7 @@ def slow(found: Found) -> str:
 
 def killed_trainings(found: Found) -> str:
     """The run of `benchmarks/kill_training.py` in words."""
-    hits = ", ".join(f"{count} while {phase}" for phase, count in sorted(found["hits"].items()))
+    hits = ", ".join(f"{count} in {phase}" for phase, count in sorted(found["hits"].items()))
     return (
         f"{found['kills']} kills of a run of {found['epochs']} epochs ({hits}; {found['with_whole_epochs']} of them "
         f"with a checkpoint to go on from), {found['runs']} runs brought to their end, {found['different']} different "
