@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 Result = TypeVar("Result")
 
 
@@ -48,6 +50,9 @@ def _plain_pool() -> tuple[ThreadPoolExecutor, int] | None:
 
 @lru_cache(maxsize=4)
 def _threads(count: int) -> ThreadPoolExecutor:
+    # Each of them computes by itself. With more threads numpy's small products (a network's head) would be shared out
+    # too, and wait for cores that are busy with the other passes: a third of an answer's time.
+    threadpool_limits(1, user_api="blas")
     return ThreadPoolExecutor(count, thread_name_prefix="engine")
 
 

@@ -31,6 +31,16 @@ thread.start(); thread.join()
 print(inside, few, torch.get_num_threads(), later)
 """
 
+BLAS = """
+import os
+os.environ["OMP_NUM_THREADS"] = "2"
+import numpy
+from threadpoolctl import threadpool_info
+from ml.threads import side_by_side
+side_by_side([lambda: None] * 2, compiled=True)
+print({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+"""
+
 
 def doubled(number: int) -> int:
     time.sleep(0.02 * (3 - number % 4))
@@ -72,3 +82,10 @@ def test_each_thread_has_one_of_torchs_and_all_others_keep_theirs() -> None:
         [sys.executable, "-c", LOOK], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=120
     )
     assert ended.stdout.strip() == "[1, 1, 1] [3, 3] 3 [3]"
+
+
+def test_beside_compiled_passes_products_keep_to_the_thread_that_asks_for_them() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BLAS], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stdout.strip() == "{1}"
