@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundle import Bundle, member_prefix
-from ml.data.manifest import load_dataset, read_image
-from ml.errors import TrainingError
+from ml.data.manifest import read_image
 from ml.labels import load_taxonomy
 from ml.training.cases import confirmed, indexed
 from ml.training.ensemble import case_index
 from ml.training.gate_fit import MAX_SIDE, bundle_features, fit_network_gate
 from ml.training.model_card import limits
-from ml.training.rewriting import rewritten
+from ml.training.rewriting import own_data, rewritten
 
 FRAME = ("mean", "deviation", "components")
 """What places features in the space of similar cases; it stays, or kept features would mean something else."""
@@ -30,9 +29,7 @@ def refit_gate(
     left out. With another one the confirmed cases are placed anew among its features. Raises TrainingError where the
     bundle was not trained on the prepared data in `data`, BundleError where it has no such network.
     """
-    dataset = load_dataset(data, bundle.card.data.get("fold"))
-    if bundle.card.data.get("split_digests") != dataset.fingerprint()["split_digests"]:
-        raise TrainingError(f"The model {bundle.card.name} was trained on other data, or on another split of it.")
+    dataset = own_data(bundle, data)
     chosen = bundle.card.gate_network if network is None else network
     seer = bundle.member(chosen) if bundle.card.members or chosen else bundle
     old = seer.gate_arrays()

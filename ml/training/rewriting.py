@@ -1,4 +1,4 @@
-"""A trained model with one part of it made anew, as a version of its own: compiled graphs, or its operating points."""
+"""A trained model with one part of it made anew, as a version of its own: gate, compiled graphs, or thresholds."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from ml.bundle import GATE, HISTORY, LEARNT, WEIGHTS, Bundle, save_bundle
 from ml.card import Card
 from ml.compiled import compile_bundle
-from ml.data.manifest import load_dataset
+from ml.data.manifest import Dataset, load_dataset
 from ml.errors import TrainingError
 from ml.evaluate import BATCH_SIZE, predict_records
 from ml.evaluate_thresholds import fitted_point
@@ -21,6 +21,14 @@ from ml.training.config import OperatingPoints
 from ml.training.ensemble import case_index
 
 Cases = tuple[Mapping[str, NDArray[Any]], Mapping[str, str]]
+
+
+def own_data(bundle: Bundle, data: Path) -> Dataset:
+    """The prepared data in `data`. Raises TrainingError where the model was not trained on them, split as they are."""
+    dataset = load_dataset(data, bundle.card.data.get("fold"))
+    if bundle.card.data.get("split_digests") != dataset.fingerprint()["split_digests"]:
+        raise TrainingError(f"The model {bundle.card.name} was trained on other data, or on another split of it.")
+    return dataset
 
 
 def rewritten(
@@ -64,11 +72,9 @@ def refit_thresholds(
     Raises TrainingError for a model without malignant classes, or where it was trained on other data.
     """
     points.check()
-    dataset = load_dataset(data, bundle.card.data.get("fold"))
     if bundle.card.thresholds is None:
         raise TrainingError(f"The model {bundle.card.name} has no malignant classes, so it has no thresholds.")
-    if bundle.card.data.get("split_digests") != dataset.fingerprint()["split_digests"]:
-        raise TrainingError(f"The model {bundle.card.name} was trained on other data, or on another split of it.")
+    dataset = own_data(bundle, data)
     records = dataset.split("val")
     answers = predict_records(Screener(bundle), dataset.folder, records, batch_size=BATCH_SIZE, progress=progress)
     thresholds = dict(fitted_point(answers, points.sensitivity, points.missed).thresholds)
