@@ -23,10 +23,12 @@ from webapp.inference import Busy
 
 FIRST_GUESS = 1.0
 """Seconds that an answer is taken to need until one has been measured."""
-REMEMBERED = 8
-"""Answers whose mean tells how long the next ones will take."""
+REMEMBERED = 16
+"""Answers whose mean tells how long the next ones will take: as many as wait at most, so that one slow moment of the
+machine does not send people away."""
 BESIDE_THE_TURN = 0.5
-"""Seconds that are kept for what an upload needs before and after its turn: reading, decoding, storing."""
+"""Seconds that are kept, beside the turns, for what an upload needs before and after its own: reading, decoding,
+storing."""
 LONGEST_RETRY = 60
 
 
@@ -84,27 +86,35 @@ class Admission:
         self._here.served = True
 
     def _mean(self) -> float:
-        """Seconds between two answers while others wait.
+        """Seconds between two answers while others wait."""
+        return max(self._means())
 
-        The turns alone say too little where reading and storing the photos of those who wait slows them down: then each
-        was here for longer than the turns before its own and its own together.
-        """
-        if not self._served:
-            return FIRST_GUESS
-        return max(_mean_of(self._served), _mean_of(self._paces))
+    def _means(self) -> tuple[float, float]:
+        """Seconds that an answer needs, by the turns and by the paces."""
+        turn = _mean_of(self._served) if self._served else FIRST_GUESS
+        return turn, _mean_of(self._paces) if self._paces else turn
 
     def _expected(self) -> float:
         """Seconds until whoever comes now is answered, all those who are here being answered before.
 
+        The turns alone say too little where reading and storing the photos of those who wait slows them down. So it is
+        counted by the paces as well: for how long each was here, shared among those before it and itself. These have
+        everything in them that is beside the turns.
+        """
+        turn, pace = self._means()
+        return max(self._until_answered(turn) + BESIDE_THE_TURN, self._until_answered(pace))
+
+    def _until_answered(self, mean: float) -> float:
+        """Seconds for all who are here and one more, at `mean` seconds each.
+
         What has taken long already is expected to take as long again, so that fewer are taken as soon as the turn
         stands still, and not only once it is over.
         """
-        mean = self._mean()
-        return max(mean, self._turn_age()) + self._taken * mean + BESIDE_THE_TURN
+        return max(mean, self._turn_age()) + self._taken * mean
 
 
 def _mean_of(seconds: Collection[float]) -> float:
-    return sum(seconds) / len(seconds) if seconds else 0.0
+    return sum(seconds) / len(seconds)
 
 
 def init_admission(app: Flask, config: Config) -> None:

@@ -21,6 +21,7 @@ from webapp.config import Config
 from webapp.database import write_transaction
 from webapp.extensions import db
 from webapp.history import export, search
+from webapp.history.filters import NEWEST, Filters
 from webapp.models.audit import AuditEntry
 from webapp.models.review import Review
 from webapp.models.saved_view import SavedView
@@ -211,18 +212,20 @@ def test_an_export_holds_a_batch_in_memory(app: Flask, monkeypatch: pytest.Monke
     monkeypatch.setattr(export, "BATCH", 50)
     draw = random.Random(8)
 
+    def peak() -> int:
+        tracemalloc.start()
+        for _ in export.as_csv(Filters(), NEWEST):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
     def most() -> int:
         with app.app_context():
-            from webapp.history.filters import NEWEST, Filters
-
             for _ in export.as_csv(Filters(), NEWEST):  # what is loaded once
                 pass
-            tracemalloc.start()
-            for _ in export.as_csv(Filters(), NEWEST):
-                pass
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        return peak
+            # Memory is counted for the whole process, where a thread of an earlier test may still be ending.
+            return min(peak() for _ in range(3))
 
     with app.app_context(), write_transaction() as session:
         session.add_all(random_row(draw, number) for number in range(100, 240))
