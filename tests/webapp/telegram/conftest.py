@@ -1,8 +1,10 @@
 """The bot at work: in a thread of the test, against a Bot API server of the tests."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,14 @@ def api() -> Iterator[BotApi]:
 def config(config: Config, api: BotApi) -> Config:
     """Settings of a bot."""
     return replace(config, telegram_token=TOKEN, telegram_api=api.address, telegram_rate="1000 per minute")
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Bot:
@@ -50,9 +60,9 @@ class Bot:
 
     def end(self) -> None:
         """Stop it as SIGTERM does, and wait for its end."""
-        if self._thread.is_alive():
+        with suppress(RuntimeError):  # it has ended by itself
             self.loop.call_soon_threadsafe(self.stop.set)
-            self._thread.join(60)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

@@ -1,37 +1,16 @@
 """Updates as requests: taken with the secret that was given to Telegram, refused without."""
 
-import http.client
-import json
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
-import pytest
 from flask import Flask
 
 from tests.webapp.telegram.bot_api import BotApi
 from tests.webapp.telegram.conftest import Bot
+from tests.webapp.telegram.posting import post_update
 from webapp.config import Config
 from webapp.models.screening import ScreeningRow
-
-HEADER = "X-Telegram-Bot-Api-Secret-Token"
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def send(port: int, secret: str | None, body: Any, path: str = "/hook") -> int:
-    """The status that a request to the webhook gets."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    headers = {"Content-Type": "application/json"} | ({HEADER: secret} if secret is not None else {})
-    connection.request("POST", path, body if isinstance(body, bytes) else json.dumps(body), headers)
-    return connection.getresponse().status
 
 
 def test_webhook(
@@ -45,19 +24,19 @@ def test_webhook(
     assert told["url"] == url
     assert len(secret) == 64
     for wrong in (None, "", "wrong", secret[:-1], "ü" * 64):
-        assert send(port, wrong and wrong.encode("utf-8").decode("latin-1"), api.message(text="/start")) == 403
-    assert send(port, secret, b"no json") == 400
-    assert send(port, secret, [1]) == 400
+        assert post_update(port, wrong and wrong.encode("utf-8").decode("latin-1"), api.message(text="/start")) == 403
+    assert post_update(port, secret, b"no json") == 400
+    assert post_update(port, secret, [1]) == 400
     assert not api.sent
-    assert send(port, secret, api.message(text="/start")) == 200
+    assert post_update(port, secret, api.message(text="/start")) == 200
     (welcome,) = api.wait(1)
-    assert send(port, secret, {"update_id": api.number(), "callback_query": {
+    assert post_update(port, secret, {"update_id": api.number(), "callback_query": {
         "id": "1", "from": {"id": 7, "is_bot": False, "first_name": "Zoe"}, "message": api._shown(welcome),
         "chat_instance": "1", "data": welcome.buttons["I agree"]}}) == 200  # fmt: skip
     update = api.photo(photo("mel"))
-    assert send(port, secret, update) == 200
+    assert post_update(port, secret, update) == 200
     assert len(rows()) == 1  # it is committed before Telegram is told
-    assert send(port, secret, update) == 200
+    assert post_update(port, secret, update) == 200
     api.wait(2)
     bot.end()
     assert len(rows()) == 1
