@@ -231,7 +231,7 @@ class Conversation:
     async def _where(self, update: Update) -> tuple[Message, Any, str]:
         """The message of an update, what is kept of its chat, and its language."""
         message = update.message
-        assert message is not None  # noqa: S101  # the filters of the handlers see to it
+        assert message is not None  # noqa: S101  # no other kind is taken: see webapp.telegram.updates
         chat = await self._threads.store(chats.find_chat, message.chat_id)
         return message, chat, chat.language if chat else chats.language_of(message.from_user)
 

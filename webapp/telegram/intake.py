@@ -131,8 +131,10 @@ class Intake:
     async def _fetch(self, message: Message, attachment: Attachment) -> bytes | None:
         """The file; None where Telegram does not hand it out."""
 
-        async def fetch() -> bytes:
+        async def fetch() -> bytes | None:
             file = await message.get_bot().get_file(attachment.file_id)
+            if not file.file_path:  # known to Telegram, but not to be had
+                return None
             return bytes(await file.download_as_bytearray())
 
         try:

@@ -60,9 +60,10 @@ class Albums:
         now = time.monotonic()
         self._taking[album] -= 1
         self._last[album] = now
-        for old in [album for album, last in self._last.items() if last < now - FORGET_SECONDS]:
-            del self._last[old]
-            self._taking.pop(old, None)
+        for old in [one for one, last in self._last.items() if last < now - FORGET_SECONDS]:
+            if not self._taking.get(old):  # one of its photos may have come this late
+                del self._last[old]
+                self._taking.pop(old, None)
 
     async def complete(self, album: str) -> None:
         """Wait until the album is complete."""

@@ -12,7 +12,8 @@ from telegram import Bot, Update
 from telegram.error import InvalidToken, RetryAfter, TelegramError
 
 from webapp.telegram.calls import seconds
-from webapp.telegram.receiving import KINDS, Receive
+from webapp.telegram.receiving import Receive
+from webapp.telegram.updates import KINDS
 
 log = logging.getLogger(__name__)
 

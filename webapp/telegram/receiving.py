@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 
 BotApplication = Application[Any, Any, Any, Any, Any, Any]
 
-KINDS = ["message", "callback_query"]
-"""The updates that Telegram is asked for."""
-
 
 class Receiver:
     """Hands updates to the handlers."""

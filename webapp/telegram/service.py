@@ -20,8 +20,9 @@ from webapp.telegram.conversation import Conversation
 from webapp.telegram.intake import Intake
 from webapp.telegram.outbox import Albums, Outbox
 from webapp.telegram.polling import Polling
-from webapp.telegram.receiving import KINDS, BotApplication, Receiver
+from webapp.telegram.receiving import BotApplication, Receiver
 from webapp.telegram.threads import Threads
+from webapp.telegram.updates import KINDS, UpdatesRequest
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def build_bot(config: Config) -> BotApplication:
         .write_timeout(TIMEOUT_SECONDS)
         .media_write_timeout(2 * TIMEOUT_SECONDS)
         .pool_timeout(TIMEOUT_SECONDS)
+        .get_updates_request(UpdatesRequest(connection_pool_size=1))
         .updater(None)
         .job_queue(None)
         .build()

@@ -9,6 +9,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from webapp.telegram.receiving import Receive
+from webapp.telegram.updates import taken
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,14 @@ class Incoming(RequestHandler):
             self.set_status(403)
             return
         try:
-            update = Update.de_json(json.loads(self.request.body), self._bot)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            log.warning("what came is not an update: %s", type(error).__name__)
+            found = taken(json.loads(self.request.body))
+        except (ValueError, RecursionError) as error:
+            log.warning("what came is no JSON: %s", type(error).__name__)
+            found = None
+        if found is None:
             self.set_status(400)
             return
-        if not await self._receive_update(update):
+        if not await self._receive_update(Update.de_json(found, self._bot)):
             self.set_status(503)
 
     def write_error(self, status_code: int, **kwargs: object) -> None:

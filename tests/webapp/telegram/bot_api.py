@@ -17,7 +17,7 @@ BOT_NUMBER = 123456789
 TOKEN = f"{BOT_NUMBER}:AAtests-only_0123456789abcdefghijklm"
 PATIENCE = 30.0
 TAGS = {"b", "i", "a", "code"}
-LONGEST, LONGEST_CAPTION, LONGEST_DATA = 4096, 1024, 64
+LONGEST, LONGEST_CAPTION, LONGEST_DATA, LONGEST_NOTICE = 4096, 1024, 64, 200
 
 
 class Refusal(Exception):
@@ -86,10 +86,11 @@ class BotApi:
         self.updates: list[dict[str, Any]] = []
         self.sent: list[Sent] = []
         self.pictures: list[Sent] = []
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytes | None] = {}  # None: known, but not handed out
         self.asked: list[str] = []
         self.calls: dict[str, list[dict[str, str]]] = defaultdict(list)
         self.failures: dict[str, list[Refusal | None]] = defaultdict(list)
+        self.refused: list[str] = []
         self.forgets = True
         self._numbers = iter(range(1, 1_000_000))
         self._server: BaseWSGIServer = make_server("127.0.0.1", 0, self._application, threaded=True)
@@ -196,6 +197,7 @@ class BotApi:
             else:
                 response = self._json({"ok": True, "result": self._call(path[1], request)}, 200)
         except Refusal as refusal:
+            self.refused.append(str(refusal))
             response = self._json(refusal.body, refusal.code)
         return response(environ, start_response)
 
@@ -204,7 +206,9 @@ class BotApi:
 
     def _download(self, name: str) -> bytes:
         self._count("download", {"name": name})
-        return self.files[name]
+        if (content := self.files.get(name)) is None:
+            raise Refusal(404, "Not Found")
+        return content
 
     def _count(self, method: str, values: dict[str, str]) -> None:
         with self.changed:
@@ -230,7 +234,12 @@ class BotApi:
             return self._edit(values)
         if method == "getFile":
             name = values["file_id"]
-            return {"file_id": name, "file_unique_id": name, "file_path": f"photos/{name}"}
+            if name not in self.files:
+                raise Refusal(400, "Bad Request: invalid file_id")
+            path = {} if self.files[name] is None else {"file_path": f"photos/{name}"}
+            return {"file_id": name, "file_unique_id": name, **path}
+        if method == "answerCallbackQuery" and len(values.get("text", "")) > LONGEST_NOTICE:
+            raise Refusal(400, "Bad Request: MESSAGE_TOO_LONG")
         if method in ("sendChatAction", "setMyCommands", "deleteWebhook", "setWebhook", "answerCallbackQuery"):
             return True
         raise Refusal(404, "Not Found")
@@ -266,7 +275,10 @@ class BotApi:
 
     def _edit(self, values: dict[str, str]) -> dict[str, Any]:
         with self.changed:
-            message = next(sent for sent in self.sent if sent.number == int(values["message_id"]))
+            place = (int(values["chat_id"]), int(values["message_id"]))
+            message = next((sent for sent in self.sent if (sent.chat, sent.number) == place), None)
+            if message is None:
+                raise Refusal(400, "Bad Request: message to edit not found")
             before = (message.html, dict(message.buttons))
             if "text" in values:
                 message.text, message.html = plain(values["text"], LONGEST), values["text"]
