@@ -69,21 +69,21 @@ class Admission:
             self._taken += 1
             ahead = self._taken
             metrics.QUEUE.inc()
-        began, self._here.served = time.monotonic(), False
+        began, self._here.turn = time.monotonic(), None
         try:
             yield
         finally:
             with self._lock:
                 self._taken -= 1
                 metrics.QUEUE.dec()
-                if self._here.served:
-                    self._paces.append((time.monotonic() - began) / ahead)
+                if self._here.turn is not None:
+                    self._paces.append(_pace(time.monotonic() - began, self._here.turn, ahead))
 
     def served(self, seconds: float) -> None:
         """Note for how long an answer had the turn."""
         with self._lock:
             self._served.append(seconds)
-        self._here.served = True
+        self._here.turn = seconds
 
     def _mean(self) -> float:
         """Seconds between two answers while others wait."""
@@ -111,6 +111,14 @@ class Admission:
         stands still, and not only once it is over.
         """
         return max(mean, self._turn_age()) + self._taken * mean
+
+
+def _pace(seconds: float, turn: float, ahead: int) -> float:
+    """Seconds that each of those who were here may have needed, from how long the last of `ahead` was here.
+
+    Of what one alone needs beside its turn half counts: where others are here it takes place during their turns.
+    """
+    return turn + (seconds - turn) / 2 if ahead == 1 else seconds / ahead
 
 
 def _mean_of(seconds: Collection[float]) -> float:
