@@ -17,7 +17,8 @@ from PIL import Image, ImageOps
 
 MAX_ASPECT = 4 / 3
 WHOLE = [(1.0, False, False), (1.0, False, True), (1.0, True, False), (1.0, True, True)]
-VIEWS = {"one": WHOLE[:1], "four": WHOLE, "eight": WHOLE + [(0.87, turn, mirror) for _, turn, mirror in WHOLE]}
+NEARER = [(0.87, turn, mirror) for _, turn, mirror in WHOLE]
+VIEWS = {"one": WHOLE[:1], "four": WHOLE, "mixed": WHOLE[:2] + NEARER[2:], "eight": WHOLE + NEARER}
 """Sets of views: the central share of each side, whether turned by a quarter, whether mirrored."""
 
 Floats = NDArray[np.float64]

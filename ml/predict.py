@@ -82,10 +82,12 @@ class _Member:
         """Class activation [B, G, G] in 0..1, the mean over the views, each turned back to the picture as it is."""
         total = np.zeros((len(classes), HEATMAP_SIDE, HEATMAP_SIDE), np.float32)
         covered = np.zeros((HEATMAP_SIDE, HEATMAP_SIDE), np.float32)
-        for view, answer in zip(self.views, answers, strict=True):
+        features = np.concatenate([answer.features for answer in answers])
+        head, named = self.head, np.tile(classes, len(answers))
+        gradients = head_gradient(features, head.weight1, head.bias1, head.weight2, named)
+        for view, answer, gradient in zip(self.views, answers, np.split(gradients, len(answers)), strict=True):
             if answer.maps is None:
                 raise ValueError("no feature maps were asked for")
-            gradient = head_gradient(answer.features, self.head.weight1, self.head.bias1, self.head.weight2, classes)
             activation, inside = _placed(class_activation(answer.maps, gradient), view)
             total += activation
             covered += inside

@@ -1,24 +1,29 @@
-"""A trained model with one part of it made anew, as a version of its own: gate, compiled graphs, or thresholds."""
+"""A trained model with one part made anew, as a version of its own: gate, compiled graphs, thresholds, or views."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from tqdm import tqdm
 
 from ml.bundle import GATE, HISTORY, LEARNT, WEIGHTS, Bundle, save_bundle
+from ml.calibration import Calibration
 from ml.card import Card
 from ml.compiled import compile_bundle
-from ml.data.manifest import Dataset, load_dataset
+from ml.data.manifest import Dataset, load_dataset, read_image
 from ml.errors import TrainingError
 from ml.evaluate import BATCH_SIZE, predict_records
 from ml.evaluate_thresholds import fitted_point
+from ml.labels import load_taxonomy
+from ml.predict import Classifier, combined
 from ml.screen import Screener
-from ml.training.choices import risk_figures
+from ml.training.choices import Choices, fix_choices, risk_figures
 from ml.training.config import OperatingPoints
-from ml.training.ensemble import case_index
+from ml.training.ensemble import MAX_SIDE, case_index
 
 Cases = tuple[Mapping[str, NDArray[Any]], Mapping[str, str]]
 
@@ -79,12 +84,65 @@ def refit_thresholds(
     answers = predict_records(Screener(bundle), dataset.folder, records, batch_size=BATCH_SIZE, progress=progress)
     thresholds = dict(fitted_point(answers, points.sensitivity, points.missed).thresholds)
     figures = risk_figures(answers.risk, answers.malignant, thresholds)
-    training, asked = dict(bundle.card.training), {"operating_points": asdict(points)}
-    if "config" in training:
-        training["config"] = {**training["config"], **asked}
-    else:
-        training |= asked
-    card = replace(
-        bundle.card, thresholds=thresholds, training=training, validation={**bundle.card.validation, **figures}
+    training, validation = _asked(bundle.card.training, points), {**bundle.card.validation, **figures}
+    return rewritten(
+        bundle, folder, replace(bundle.card, thresholds=thresholds, training=training, validation=validation)
     )
-    return rewritten(bundle, folder, card)
+
+
+def refit_views(
+    bundle: Bundle, data: Path, folder: Path, views: str, points: OperatingPoints, *, progress: bool = True
+) -> Bundle:
+    """The same model with its answers averaged over another set of views (ml.transforms.serving.VIEWS).
+
+    Calibration, naming power and thresholds, of each network of an ensemble and of the whole, are fixed anew on the
+    validation split of the prepared `data`, from answers over these views. Raises TrainingError where the model was
+    trained on other data.
+    """
+    points.check()
+    dataset, taxonomy = own_data(bundle, data), load_taxonomy(bundle.card.label_set)
+    records = dataset.split("val")
+    labels = np.array([taxonomy.index(record.label) for record in records], np.int64)
+    lesions = [record.lesion_id for record in records]
+
+    def chosen(logits: NDArray[np.float64], card: Card) -> Card:
+        priors = np.asarray(card.class_priors)
+        return _with_choices(card, fix_choices(logits, labels, lesions, priors, taxonomy, points), views, points)
+
+    networks = [replace(own, card=replace(own.card, test_time_views=views)) for own in bundle.networks()]
+    classifiers = [Classifier(own) for own in networks]
+    parts: list[list[NDArray[np.float32]]] = [[] for _ in networks]
+    for start in tqdm(range(0, len(records), BATCH_SIZE), desc="validation", disable=not progress):
+        photos = [read_image(record, MAX_SIDE) for record in records[start : start + BATCH_SIZE]]
+        for part, classifier in zip(parts, classifiers, strict=True):
+            part.append(classifier.predict(photos).logits)
+    logits = [np.concatenate(part).astype(np.float64) for part in parts]
+    cards = [chosen(own, network.card) for own, network in zip(logits, networks, strict=True)]
+    if not bundle.card.members:
+        return rewritten(bundle, folder, cards[0])
+    calibrated = [
+        Calibration(float(card.calibration["temperature"]), tuple(card.calibration["bias"])).probabilities(own)
+        for own, card in zip(logits, cards, strict=True)
+    ]
+    whole = chosen(combined(calibrated).astype(np.float64), bundle.card)
+    return rewritten(bundle, folder, replace(whole, members=tuple(asdict(card) for card in cards)))
+
+
+def _with_choices(card: Card, chosen: Choices, views: str, points: OperatingPoints) -> Card:
+    return replace(
+        card,
+        test_time_views=views,
+        calibration=chosen.calibration,
+        thresholds=chosen.thresholds,
+        prior_power=chosen.prior_power,
+        validation=chosen.validation,
+        training=_asked(card.training, points),
+    )
+
+
+def _asked(training: dict[str, Any], points: OperatingPoints) -> dict[str, Any]:
+    """A card's `training` with what was asked of its thresholds last."""
+    asked = {"operating_points": asdict(points)}
+    if "config" in training:
+        return {**training, "config": {**training["config"], **asked}}
+    return {**training, **asked}

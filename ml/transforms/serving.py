@@ -25,13 +25,16 @@ class View:
 
 
 _WHOLE = (View(), View(mirror=True), View(quarter_turn=True), View(quarter_turn=True, mirror=True))
+_NEARER = tuple(replace(view, zoom=0.87) for view in _WHOLE)
 VIEWS = {
     "one": (View(),),
     "four": _WHOLE,
-    "eight": (*_WHOLE, *(replace(view, zoom=0.87) for view in _WHOLE)),
+    "mixed": (*_WHOLE[:2], *_NEARER[2:]),
+    "eight": (*_WHOLE, *_NEARER),
 }
 """The sets of views that a bundle can average its answers over. A lesion has no upright position, and random crops
-show it somewhat larger in training than the whole picture does."""
+show it somewhat larger in training than the whole picture does. `mixed` has each position once, two of the whole and
+two from nearer by: half the work of `eight` (docs/model.md compares them)."""
 
 
 def seen_part(height: int, width: int, zoom: float = 1.0) -> tuple[slice, slice]:

@@ -19,7 +19,7 @@ from webapp.cli.bundles import MODEL_HELP, chosen_bundle
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report, figures and table.")
 @click.option(
     "--views",
-    type=click.Choice(["one", "four", "eight", "card"]),
+    type=click.Choice(["one", "four", "mixed", "eight", "card"]),
     default="one",
     show_default=True,
     help="Views that each answer is the mean of; `card` for the model's own, which can take eight times as long.",

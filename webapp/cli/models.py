@@ -147,6 +147,32 @@ def thresholds_command(name: str, data: Path, sensitivity: float, missed: float)
     click.echo(f"{written.card.name}@{written.card.version}  {written.path}")
 
 
+@models_cli.command("views")
+@click.argument("name")
+@click.argument("views", type=click.Choice(["one", "four", "mixed", "eight"]))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of the model.")
+@operating_point_options
+def views_command(name: str, views: str, data: Path, sensitivity: float, missed: float) -> None:
+    """Write a new version of a bundle whose answers are the mean over another set of views: more take longer.
+
+    Calibration and thresholds are fixed anew on the validation split; the figures of it are printed.
+    """
+    from ml.bundle import find_bundle, load_bundle  # what follows brings torch
+    from ml.train import new_version
+    from ml.training.config import OperatingPoints
+    from ml.training.rewriting import refit_views
+
+    models, points = _config().models, OperatingPoints(sensitivity, missed)
+    with _told():
+        bundle = load_bundle(find_bundle(name, models))
+        folder = models / bundle.card.name / new_version()
+        written = refit_views(bundle, data, folder, views, points, progress=sys.stderr.isatty())
+    for figure, value in written.card.validation.items():
+        if isinstance(value, float):
+            click.echo(f"{figure}: {value:.4f}")
+    click.echo(f"{written.card.name}@{written.card.version}  {written.path}")
+
+
 @models_cli.command("rollback")
 @click.option("--label-set", help="Whose model; the default one's when left out.")
 def rollback_command(label_set: str | None) -> None:

@@ -95,7 +95,9 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option("--teacher", help="A bundle whose answers the network also learns from.")
 @click.option("--distillation", default=0.5, show_default=True, help="Share of the teacher in the loss.")
 @click.option("--distillation-temperature", default=2.0, show_default=True)
-@click.option("--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "eight"]))
+@click.option(
+    "--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "mixed", "eight"])
+)
 @augmentation_options
 @operating_point_options
 @click.option("--packed", is_flag=True, help="Store the weights in a byte each: half the size.")
