@@ -58,6 +58,13 @@ def test_zoom_shows_the_middle_larger() -> None:
     assert len(VIEWS["eight"]) == 8
 
 
+def test_mixed_views_have_each_position_once_and_both_distances_twice() -> None:
+    assert set(VIEWS["mixed"]) < set(VIEWS["eight"])
+    assert len({(view.quarter_turn, view.mirror) for view in VIEWS["mixed"]}) == 4
+    assert sorted(view.zoom for view in VIEWS["mixed"]) == [0.87, 0.87, 1.0, 1.0]
+    assert VIEWS["mixed"][0] == View()  # the gate looks at the first, the picture as it is
+
+
 @pytest.fixture
 def augmented() -> AugmentedImages:
     images = np.random.default_rng(0).integers(0, 256, (6, 48, 48, 3), dtype=np.uint8)
