@@ -102,7 +102,7 @@ backlog = 128
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 control_socket_disable = True
 
-# A prediction takes about a second; loading the model for the first one takes several.
+# A prediction takes part of a second; loading the model for the first one takes several.
 timeout = 60
 graceful_timeout = 30
 keepalive = 5

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
     from torch.nn import Module
 
-GRAPHS = Path(__file__).parent / "graphs"
-"""Graphs of the shipped networks, ARCHITECTURE-SIZE.onnx: their bundles were made before bundles had graphs of their
-own. What `flask models compile` makes of these bundles."""
 INPUT, OUTPUT = "images", "maps"
 BACKBONE = "backbone."
 """What the names of the weights of a network's backbone begin with."""
@@ -44,15 +41,9 @@ def open_runtime(bundle: Bundle, device: str = "cpu") -> Runtime:
 
     Raises BundleError where weights, graph and card do not fit.
     """
-    graph = find_graph(bundle) if device == "cpu" else None
-    return TorchRuntime(bundle, device) if graph is None else CompiledRuntime(bundle, graph)
-
-
-def find_graph(bundle: Bundle) -> Path | None:
-    """The graph of a network: its bundle's own, else one that comes with the program; None where there is neither."""
-    shipped = GRAPHS / f"{bundle.card.architecture}-{bundle.card.image_size}.onnx"
-    found = (bundle.path / graph_name(bundle.prefix), shipped)
-    return next((path for path in found if path.is_file()), None)
+    if device != "cpu" or not bundle.has_graph():
+        return TorchRuntime(bundle, device)
+    return CompiledRuntime(bundle, bundle.path / graph_name(bundle.prefix))
 
 
 class CompiledRuntime:
