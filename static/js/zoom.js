@@ -52,7 +52,11 @@ function enlarge(link) {
   view.addEventListener("pointermove", (event) => {
     if (event.pointerType === "mouse" && event.buttons & 1) view.scrollBy(-event.movementX, -event.movementY);
   });
-  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    // This is told a moment after it is closed: whoever has begun to write a note by then goes on writing there.
+    if (document.activeElement === document.body) link.focus();
+  });
   dialog.showModal();
   show(1);
 }
