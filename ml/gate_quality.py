@@ -25,9 +25,9 @@ MOSTLY_HAIR = 0.35
 that people rated for their hair has."""
 
 BLOCKY = 0.4
-"""Blockiness from which compression has taken what tells one lesion from another. Of 2,400 pictures of HAM10000 none
-comes over 0.14; answers to the validation pictures get measurably worse at JPEG quality 18, where more than half pass
-this, and nine in ten do at 10. At 30, where they are not yet worse, one in 25 does, and at 40 one in a hundred."""
+"""Blockiness from which compression has taken what tells one lesion from another. Answers to the validation pictures
+get worse at JPEG quality 18, where half are refused for it, and nine in ten at 10; at 30, where answers are still as
+good, one in ten is refused for any reason (docs/conditions.md)."""
 TINY = 0.01
 """Share of a picture under which a lesion shows too little of itself: one in 200 pictures of HAM10000 lies below, and
 one in 400 malignant ones. In none of 3,216 pictures it was under 0.005, or nothing stood out."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ml.bundle import Bundle
 from ml.calibration import Calibration, named_class
+from ml.card import Card
 from ml.compiled import open_runtime
 from ml.errors import AnswerError
 from ml.explain import class_activation, head_gradient
@@ -48,7 +49,7 @@ class _Member:
         self.steps = Preprocessing.from_card(bundle.card.preprocessing)
         self.runtime = open_runtime(bundle, device)
         self.head = self.runtime.head()
-        self.calibration = _calibration(bundle)
+        self.calibration = calibration_of(bundle.card)
 
     def squares(self, images: Sequence[NDArray[np.uint8]]) -> dict[float, NDArray[np.uint8]]:
         """Images [H, W, 3] as the network's input size [B, S, S, 3], by the zoom of its views."""
@@ -111,7 +112,7 @@ class Classifier:
         self._members = [_Member(network, device) for network in bundle.networks()]
         self._compiled = all(member.runtime.compiled for member in self._members)
         self._priors = np.asarray(bundle.card.class_priors)
-        self._calibration = _calibration(bundle)
+        self._calibration = calibration_of(bundle.card)
 
     @property
     def runtimes(self) -> tuple[Runtime, ...]:
@@ -166,8 +167,9 @@ def combined(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float32
     return mean
 
 
-def _calibration(bundle: Bundle) -> Calibration:
-    values = bundle.card.calibration
+def calibration_of(card: Card) -> Calibration:
+    """The calibration that a card tells."""
+    values = card.calibration
     return Calibration(float(values["temperature"]), tuple(values["bias"]))
 
 

@@ -11,7 +11,6 @@ from safetensors.numpy import load_file
 from tqdm import tqdm
 
 from ml.bundle import GATE, HISTORY, LEARNT, WEIGHTS, Bundle, save_bundle
-from ml.calibration import Calibration
 from ml.card import Card
 from ml.compiled import compile_bundle
 from ml.data.manifest import Dataset, load_dataset, read_image
@@ -19,7 +18,7 @@ from ml.errors import TrainingError
 from ml.evaluate import BATCH_SIZE, predict_records
 from ml.evaluate_thresholds import fitted_point
 from ml.labels import load_taxonomy
-from ml.predict import Classifier, combined
+from ml.predict import Classifier, calibration_of, combined
 from ml.screen import Screener
 from ml.training.choices import Choices, fix_choices, risk_figures
 from ml.training.config import OperatingPoints
@@ -120,10 +119,7 @@ def refit_views(
     cards = [chosen(own, network.card) for own, network in zip(logits, networks, strict=True)]
     if not bundle.card.members:
         return rewritten(bundle, folder, cards[0])
-    calibrated = [
-        Calibration(float(card.calibration["temperature"]), tuple(card.calibration["bias"])).probabilities(own)
-        for own, card in zip(logits, cards, strict=True)
-    ]
+    calibrated = [calibration_of(card).probabilities(own) for card, own in zip(cards, logits, strict=True)]
     whole = chosen(combined(calibrated).astype(np.float64), bundle.card)
     return rewritten(bundle, folder, replace(whole, members=tuple(asdict(card) for card in cards)))
 
