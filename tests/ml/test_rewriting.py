@@ -12,7 +12,9 @@ from ml.predict import Classifier
 from ml.training.config import OperatingPoints
 from ml.training.ensemble import make_ensemble
 from ml.training.rewriting import compile_model, refit_thresholds, refit_views
+from ml.transforms.serving import VIEWS
 from tests.ml.tiny import TINY, run, train_rash
+from webapp.cli.view_sets import VIEW_SETS
 
 KEPT = (WEIGHTS, GATE, GRAPH)
 
@@ -110,3 +112,4 @@ def test_views_by_command(app: Flask, tiny_bundle: Bundle, drawn_data: Path) -> 
     assert "macro_auroc: " in result.output
     assert load_bundle(Path(result.output.split()[-1])).card.test_time_views == "mixed"
     assert app.test_cli_runner().invoke(args=[*asked[:3], "nine", *asked[4:]]).exit_code == 2
+    assert tuple(VIEWS) == VIEW_SETS

@@ -7,6 +7,7 @@ from flask.cli import with_appcontext
 
 from ml.errors import MLError
 from webapp.cli.bundles import MODEL_HELP, chosen_bundle
+from webapp.cli.view_sets import VIEW_SETS
 
 
 @click.command("conditions")
@@ -19,7 +20,7 @@ from webapp.cli.bundles import MODEL_HELP, chosen_bundle
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report, figures and table.")
 @click.option(
     "--views",
-    type=click.Choice(["one", "four", "mixed", "eight", "card"]),
+    type=click.Choice([*VIEW_SETS, "card"]),
     default="one",
     show_default=True,
     help="Views that each answer is the mean of; `card` for the model's own, which can take eight times as long.",

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ml.errors import MLError
 from webapp import audit
 from webapp.cli.operating_points import operating_point_options
+from webapp.cli.view_sets import VIEW_SET
 from webapp.config import Config
 from webapp.inference import get_models
 from webapp.model_page.facts import read_model
@@ -149,7 +150,7 @@ def thresholds_command(name: str, data: Path, sensitivity: float, missed: float)
 
 @models_cli.command("views")
 @click.argument("name")
-@click.argument("views", type=click.Choice(["one", "four", "mixed", "eight"]))
+@click.argument("views", type=VIEW_SET)
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data of the model.")
 @operating_point_options
 def views_command(name: str, views: str, data: Path, sensitivity: float, missed: float) -> None:

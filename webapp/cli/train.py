@@ -27,6 +27,7 @@ from webapp.cli.folds import checked_fold
 from webapp.cli.label_sets import LABEL_SET_HELP, known_label_set
 from webapp.cli.operating_points import operating_point_options
 from webapp.cli.reviewed import export_reviewed
+from webapp.cli.view_sets import VIEW_SET
 from webapp.promotion.decisions import promotion_folder
 from webapp.reviews.copies import FOLDER
 from webapp.reviews.training_set import CARD, Wanted
@@ -95,9 +96,7 @@ def checked_name(context: click.Context, parameter: click.Parameter, name: str |
 @click.option("--teacher", help="A bundle whose answers the network also learns from.")
 @click.option("--distillation", default=0.5, show_default=True, help="Share of the teacher in the loss.")
 @click.option("--distillation-temperature", default=2.0, show_default=True)
-@click.option(
-    "--test-time-views", default="eight", show_default=True, type=click.Choice(["one", "four", "mixed", "eight"])
-)
+@click.option("--test-time-views", default="eight", show_default=True, type=VIEW_SET)
 @augmentation_options
 @operating_point_options
 @click.option("--packed", is_flag=True, help="Store the weights in a byte each: half the size.")
