@@ -6,7 +6,6 @@ model answers. Both are made in a folder that is gone afterwards: nobody's photo
 
 import io
 import logging
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from flask_migrate import upgrade  # noqa: E402
 
 from ml.data.drawn import draw_lesion  # noqa: E402
 from ml.images import encode_jpeg  # noqa: E402
-from tests.browser.pages import ARGUMENTS, file, find_browser, log_in, screen, serving  # noqa: E402
+from tests.browser.pages import ARGUMENTS, file, find_browser, follow, log_in, screen, serving  # noqa: E402
 from webapp import create_app  # noqa: E402
 from webapp.cli.insights import count_all  # noqa: E402
 from webapp.config import Config  # noqa: E402
@@ -63,26 +62,25 @@ def open_result(page: Page) -> None:
 def open_queue(page: Page) -> None:
     """What is to be reviewed, the most urgent first."""
     page.goto("/admin/history")
-    page.get_by_role("link", name="To review: highest risk first").click()
+    follow(page.get_by_role("link", name="To review: highest risk first"))
 
 
 def open_case(page: Page) -> None:
     """The most urgent case."""
     open_queue(page)
-    page.locator("tr[data-id] a").first.click()
-    page.wait_for_url(re.compile("/admin/screenings/"))
+    follow(page.locator("tr[data-id] a").first)
 
 
 def open_model(page: Page) -> None:
     """The shipped model, which has been evaluated."""
     page.goto("/admin/models")
-    page.get_by_role("link", name="ham10000-ensemble").click()
+    follow(page.get_by_role("link", name="ham10000-ensemble"))
 
 
 def open_run(page: Page) -> None:
     """The newest training run."""
     page.goto("/admin/training")
-    page.locator(".run a").first.click()
+    follow(page.locator(".run a").first)
 
 
 def open_insights(page: Page) -> None:
@@ -107,7 +105,6 @@ def cookies_of(browser: Browser, address: str, password: str) -> StorageState:
     context = browser.new_context(base_url=address, locale="en")
     page = context.new_page()
     log_in(page, password, ADMIN)
-    page.wait_for_url("**/admin/**")
     cookies = context.storage_state()
     context.close()
     return cookies

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyotp
 from flask import Flask
-from playwright.sync_api import FilePayload, Page, ViewportSize
+from playwright.sync_api import FilePayload, Locator, Page, ViewportSize
 from werkzeug.serving import make_server
 
 Opener = Callable[..., Page]
@@ -51,23 +51,38 @@ def serving(app: Flask) -> Iterator[str]:
         http.server_close()
 
 
+def follow(element: Locator) -> None:
+    """Click what leads to a page, and wait until that one is loaded.
+
+    A click by itself may return while the page before is still there, or none: what is read without waiting for it
+    (a count, a width) would then be the old page's, or fail.
+    """
+    with element.page.expect_navigation():
+        element.click()
+
+
 def log_in(page: Page, password: str = PASSWORD, name: str = "anna") -> None:
     """Fill in the log-in form."""
     page.goto("/login")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    follow(page.get_by_role("button", name="Log in"))
 
 
 def give_code(page: Page, secret: str) -> None:
     """Answer the question for the second factor."""
     page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
-    page.get_by_role("button", name="Log in").click()
+    follow(page.get_by_role("button", name="Log in"))
 
 
 def press(page: Page, name: str) -> None:
-    """Press the button that has this name, and no longer one."""
-    page.get_by_role("button", name=name, exact=True).click()
+    """Press the button that has this name, and no longer one, and wait for the page that it leads to."""
+    follow(page.get_by_role("button", name=name, exact=True))
+
+
+def shown(page: Page) -> list[str]:
+    """The numbers of the screenings that the history lists, from above."""
+    return [row.get_attribute("data-id") or "" for row in page.locator("tr[data-id]").all()]
 
 
 def file(content: bytes, name: str = "lesion.jpg") -> FilePayload:
@@ -98,5 +113,6 @@ def screen(page: Page, *files: FilePayload, training: bool = False) -> None:
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out of the page to the side."""
+    """Whether nothing sticks out of the page to the side, once its style sheets are there: before, everything does."""
+    page.wait_for_load_state()
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))

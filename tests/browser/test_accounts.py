@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, Size, fits, log_in
+from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, Size, fits, follow, log_in, press
 from webapp.database import write_transaction
 from webapp.models.user import User
 
@@ -25,11 +25,11 @@ def test_second_factor_and_sessions(app: Flask, open_page: Opener, admin: User, 
     log_in(phone)
     page: Page = open_page("/login", size, scripts=scripts)
     log_in(page)
-    page.get_by_role("link", name="Account").click()
+    follow(page.get_by_role("link", name="Account"))
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     assert fits(page)
 
-    page.get_by_role("link", name="Set up").click()
+    follow(page.get_by_role("link", name="Set up"))
     picture = page.get_by_role("img", name="QR code")
     expect(picture).to_be_visible()
     if scripts:
@@ -39,12 +39,12 @@ def test_second_factor_and_sessions(app: Flask, open_page: Opener, admin: User, 
     assert fits(page)
     page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Turn on").click()
+    press(page, "Turn on")
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     expect(page.locator(".recovery-codes li")).to_have_count(10)
     recovery = page.locator(".recovery-codes li").first.inner_text()
     assert fits(page)
-    page.get_by_role("link", name="I have kept them").click()
+    follow(page.get_by_role("link", name="I have kept them"))
     expect(page.get_by_text("Recovery codes left: 10")).to_be_visible()
 
     # The other browser's session has ended: it logs in again, with a code.
@@ -55,10 +55,10 @@ def test_second_factor_and_sessions(app: Flask, open_page: Opener, admin: User, 
     expect(phone.get_by_role("heading", name="Second factor")).to_be_visible()
     assert fits(phone)
     phone.get_by_label("Code").fill("000000")
-    phone.get_by_role("button", name="Log in").click()
+    press(phone, "Log in")
     expect(phone.get_by_role("alert")).to_contain_text("wrong")
     phone.get_by_label("Code").fill(pyotp.TOTP(secret).at(int(time.time())))
-    phone.get_by_role("button", name="Log in").click()
+    press(phone, "Log in")
     expect(phone).to_have_url(re.compile("/admin/history"))
 
     # Its session is seen, and ended, from here.
@@ -70,7 +70,7 @@ def test_second_factor_and_sessions(app: Flask, open_page: Opener, admin: User, 
     expect(phone).to_have_url(re.compile("/login"))
     log_in(phone)
     phone.get_by_label("Code").fill(recovery)
-    phone.get_by_role("button", name="Log in").click()
+    press(phone, "Log in")
     expect(phone).to_have_url(re.compile("/admin/history"))
 
 
@@ -81,10 +81,10 @@ def test_pages_of_accounts_fit(open_page: Opener, admin: User, size: Size, dark:
     page.goto("/admin/users")
     page.get_by_label("Name").fill("bert")
     page.get_by_role("radio", name="Reviewer").check()
-    page.get_by_role("button", name="Make account").click()
+    press(page, "Make account")
     expect(page.locator("[data-password]")).to_be_visible()
     assert fits(page)
-    page.get_by_role("link", name="Go on").click()
+    follow(page.get_by_role("link", name="Go on"))
     expect(page.get_by_role("heading", name="bert")).to_be_visible()
     for path in ("/admin/users", f"/admin/users/{admin.id}", "/admin/users/2", "/admin/audit", "/account/password"):
         page.goto(path)

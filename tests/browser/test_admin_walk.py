@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from ml.bundle import Bundle, find_bundle, load_bundle
 from ml.data.drawn import write_drawn_dataset
 from ml.data.prepare import prepare
-from tests.browser.pages import DESKTOP, Opener, file, give_code, log_in, press, screen
+from tests.browser.pages import DESKTOP, Opener, file, give_code, log_in, press, screen, shown
 from tests.promotion import MARGIN, install
 from tests.webapp.training.processes import trainer
 from webapp.account import second_factor
@@ -54,11 +54,6 @@ def secret(app: Flask, admin: User) -> str:
     with app.app_context(), write_transaction() as session:
         second_factor.enrol(session.get_one(User, admin.id), secret, step=0)
     return secret
-
-
-def shown(page: Page) -> list[str]:
-    """The numbers of the screenings that are listed, from above."""
-    return [row.get_attribute("data-id") or "" for row in page.locator("tr[data-id]").all()]
 
 
 def narrow(page: Page, **chosen: str) -> None:
@@ -153,25 +148,31 @@ def review_by_keyboard(page: Page) -> None:
     assert shown(page) == ["1", "2", "3", "4"]
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Screening 1")).to_be_visible()
+    is_case(page, 1)
     page.keyboard.press("1")
     page.keyboard.press("c")
     expect(page.locator("[data-confirm]")).to_be_checked()
     page.keyboard.press("s")
-    expect(page.get_by_role("heading", name="Screening 2")).to_be_visible()
+    is_case(page, 2)
     choose(page, "nv")
     page.keyboard.press("e")
     page.keyboard.type("no pigment network, =even border")
     page.keyboard.press("Escape")
     page.keyboard.press("s")
-    expect(page.get_by_role("heading", name="Screening 3")).to_be_visible()
+    is_case(page, 3)
     page.keyboard.press("n")
-    expect(page.get_by_role("heading", name="Screening 4")).to_be_visible()
+    is_case(page, 4)
     choose(page, "vasc")
     page.keyboard.press("s")
     expect(page.locator("main")).to_have_attribute("data-review", "submitted")
     narrow(page, review="pending")
     assert shown(page) == ["3"]
+
+
+def is_case(page: Page, number: int) -> None:
+    """The page of that screening is there, and its script listens to the keys."""
+    expect(page.get_by_role("heading", name=f"Screening {number}")).to_be_visible()
+    page.wait_for_load_state()
 
 
 def choose(page: Page, code: str) -> None:

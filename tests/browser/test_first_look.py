@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from ml.images import decode
 from ml.preliminary import FirstLook
-from tests.browser.pages import DESKTOP, PHONE, Opener, Size, file, fits, screen
+from tests.browser.pages import DESKTOP, PHONE, Opener, Size, file, fits, follow, screen
 from webapp.config import Config
 from webapp.inference import get_models
 
@@ -37,7 +37,7 @@ def test_a_waiting_page_shows_it_and_then_the_answer(
         expect(page.get_by_text("First impression, by simple measurements")).to_be_visible()
         expect(page.get_by_text("This is not the answer yet.")).to_be_visible()
         assert fits(page)
-    page.get_by_role("link", name="Look again").click()
+    follow(page.get_by_role("link", name="Look again"))
     expect(page.get_by_role("heading", name="First look by simple measurements")).to_be_visible()
     expect(page.get_by_text("What it looks like most")).to_be_visible()
     assert fits(page)

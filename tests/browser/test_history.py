@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DESKTOP, PHONE, Opener, file, fits, log_in, press, screen
+from tests.browser.pages import DESKTOP, PHONE, Opener, file, fits, follow, log_in, press, screen, shown
 from webapp.models.user import User
 
 Photo = Callable[..., bytes]
-
-
-def shown(page: Page) -> list[str]:
-    """The numbers of the screenings that are listed, from above."""
-    return [row.get_attribute("data-id") or "" for row in page.locator("tr[data-id]").all()]
 
 
 def fill_history(open_page: Opener, photo: Photo) -> None:
@@ -37,13 +32,13 @@ def test_filter_chips_order_and_kept_view(open_page: Opener, photo: Photo, admin
     assert shown(page) == ["3", "2", "1"]
 
     page.locator("select[name=sort]").select_option("oldest")
-    page.get_by_role("button", name="Filter", exact=True).click()
+    press(page, "Filter")
     assert shown(page) == ["1", "2", "3"]
 
     page.get_by_text("More filters").click()
     page.locator("select[name=language]").select_option("de")
     page.locator("input[name=risk_from]").fill("0")
-    page.get_by_role("button", name="Filter", exact=True).click()
+    press(page, "Filter")
     chips = page.get_by_title("Take this filter away")
     # The rarer filters stay unfolded while one of them is on, and the order is kept.
     expect(page.locator("select[name=language]")).to_have_value("de")
@@ -53,25 +48,25 @@ def test_filter_chips_order_and_kept_view(open_page: Opener, photo: Photo, admin
 
     page.get_by_text("Keep this view").click()
     page.locator(".keep-view input[name=name]").fill("Auf Deutsch")
-    page.get_by_role("button", name="Keep", exact=True).click()
+    press(page, "Keep")
     own = page.get_by_role("navigation", name="Views").get_by_role("link", name="Auf Deutsch")
     expect(own).to_have_attribute("aria-current", "page")
 
     while (left := chips.count()) > 0:
-        chips.first.click()
+        follow(chips.first)
         expect(chips).to_have_count(left - 1)
     assert shown(page) == ["1", "2", "3"]
 
     page.get_by_role("searchbox").fill("#2")
-    page.get_by_role("button", name="Filter", exact=True).click()
+    press(page, "Filter")
     assert shown(page) == ["2"]
     page.get_by_role("searchbox").fill("words that no note has")
-    page.get_by_role("button", name="Filter", exact=True).click()
+    press(page, "Filter")
     expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
 
-    own.click()
+    follow(own)
     assert set(shown(page)) <= {"3"}
-    page.get_by_role("button", name="Remove this view").click()
+    press(page, "Remove this view")
     expect(own).to_have_count(0)
 
 
@@ -104,15 +99,15 @@ def test_training_set_of_what_the_filters_leave(open_page: Opener, photo: Photo,
     for number, code in enumerate(("mel", "nv"), start=1):
         page.goto(f"/admin/screenings/{number}")
         page.locator(f".choice input[value={code}]").check()
-        page.get_by_role("button", name="Submit").first.click()
+        follow(page.get_by_role("button", name="Submit").first)
         expect(page.locator("main")).to_have_attribute("data-review", "submitted")
     page.goto("/admin/history?reviewed=nv")
     assert shown(page) == ["2"]
-    page.get_by_role("link", name="Export for training").click()
+    follow(page.get_by_role("link", name="Export for training"))
     expect(page.get_by_text("1 screening is reviewed and undisputed")).to_be_visible()
     assert fits(page)
     with page.expect_download() as waiting:
-        press(page, "Export as a zip")
+        page.get_by_role("button", name="Export as a zip").click()
     waiting.value.save_as(tmp_path / "set.zip")
     with zipfile.ZipFile(tmp_path / "set.zip") as archive:
         pictures = [name for name in archive.namelist() if name.endswith(".jpg")]

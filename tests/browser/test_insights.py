@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DESKTOP, NARROWEST, PHONE, Opener, Size, fits, log_in
+from tests.browser.pages import DESKTOP, NARROWEST, PHONE, Opener, Size, fits, follow, log_in, press
 from tests.times import Clock
 from tests.webapp.figures import DRIFTED_DAYS, TODAY, ninety_days
 from webapp.database import write_transaction
@@ -79,7 +79,7 @@ def test_a_change_raises_alerts_that_lead_to_their_charts(rows: Sequence[dict[st
     page = open_page("/login", DESKTOP)
     log_in(page)
     expect(page.locator(".admin-nav .nav-alerts")).not_to_have_text("0")
-    page.get_by_role("navigation").get_by_role("link", name="Insights").click()
+    follow(page.get_by_role("navigation").get_by_role("link", name="Insights"))
     alert = page.locator(".alert-list li", has_text="Poor quality")
     expect(alert).to_contain_text("above its upper limit")
     expect(alert).to_contain_text("28 Feb 2026")
@@ -92,7 +92,7 @@ def test_a_change_raises_alerts_that_lead_to_their_charts(rows: Sequence[dict[st
     assert page.locator("#volume .chart-alarm").count() == 0
     # Before the change there was nothing to tell.
     page.locator("input[name=to]").fill("2026-02-21")
-    page.get_by_role("button", name="Show").click()
+    press(page, "Show")
     expect(page.get_by_text("Every point lies within its limits.")).to_be_visible()
     assert page.locator(".chart-alarm").count() == 0
 
@@ -109,7 +109,7 @@ def test_filters_by_date_label_set_and_model(rows: Sequence[dict[str, Any]], ope
                 field.fill(value)
             else:
                 field.select_option(value)
-        page.get_by_role("button", name="Show").click()
+        press(page, "Show")
         for name, value in chosen.items():
             expect(page.locator(f".filters [name={name}]")).to_have_value(value)
 
@@ -129,5 +129,5 @@ def test_filters_by_date_label_set_and_model(rows: Sequence[dict[str, Any]], ope
     expect(page.get_by_role("heading", name="Measles")).to_be_visible()
     expect(page.get_by_role("heading", name="Melanoma")).to_have_count(0)
     assert counted(page) == 10 * 20
-    page.get_by_role("link", name="90 days").click()
+    follow(page.get_by_role("link", name="90 days"))
     assert counted(page) == among(label_set="msid")

@@ -7,7 +7,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.pages import DESKTOP, NARROWEST, PHONE, Opener, Size, file, fits, log_in, real_photo, screen
+from tests.browser.pages import (
+    DESKTOP,
+    NARROWEST,
+    PHONE,
+    Opener,
+    Size,
+    file,
+    fits,
+    follow,
+    log_in,
+    press,
+    real_photo,
+    screen,
+)
 from webapp.models.user import User
 
 Photo = Callable[..., bytes]
@@ -47,7 +60,7 @@ def test_upload_to_result_to_history(
     assert row.get_attribute("data-status") == status
     assert row.get_attribute("data-predicted") == predicted
     picture(page, tmp_path, "history")
-    row.locator("a").click()
+    follow(row.locator("a"))
     expect(page.get_by_role("heading", name="Screening 1")).to_be_visible()
     picture(page, tmp_path, "case")
 
@@ -60,7 +73,7 @@ def test_without_scripts(open_page: Opener, photo: Photo, tmp_path: Path, size: 
     screen(page, file(photo("nv", 0)), file(photo("nv", 2)))
     assert page.locator(".photos img").count() == 2
     page.locator("summary", has_text="Delete").click()
-    page.get_by_role("button", name="Yes, delete").click()
+    press(page, "Yes, delete")
     expect(page.locator("main")).to_have_attribute("data-status", "deleted")
 
 
@@ -161,7 +174,7 @@ def test_deleting(open_page: Opener, photo: Photo) -> None:
     screen(page, file(photo("nv", 0)))
     address = page.url
     page.locator("summary", has_text="Delete").click()
-    page.get_by_role("button", name="Yes, delete").click()
+    press(page, "Yes, delete")
     expect(page.get_by_role("heading", name="Photo and result are deleted")).to_be_visible()
     answer = page.goto(address)
     assert answer is not None
@@ -204,15 +217,15 @@ def test_history_filter(open_page: Opener, photo: Photo, admin: User) -> None:
     assert status
     log_in(page)
     page.get_by_label("Status").select_option(status)
-    page.get_by_role("button", name="Filter").click()
+    press(page, "Filter")
     expect(page.locator("tr[data-id]")).to_have_count(1)
     page.get_by_text("More filters").click()
     page.get_by_label("From", exact=True).fill("2100-01-01")
-    page.get_by_role("button", name="Filter").click()
+    press(page, "Filter")
     expect(page.get_by_text("No screening fits these filters")).to_be_visible()
-    page.get_by_role("link", name="Show all").first.click()
+    follow(page.get_by_role("link", name="Show all").first)
     expect(page.locator("tr[data-id]")).to_have_count(1)
-    page.get_by_role("button", name="Log out").click()
+    press(page, "Log out")
     page.goto("/admin/history")
     expect(page).to_have_url(re.compile("/login"))
 
@@ -232,9 +245,7 @@ def test_narrowest_screen(open_page: Opener, photo: Photo, admin: User, language
     page.goto("/login")
     page.locator("[name=name]").fill("anna")
     page.locator("[name=password]").fill("correct horse battery staple")
-    page.locator("main button.primary").click()
-    page.wait_for_url("**/history")
+    follow(page.locator("main button.primary"))
     assert fits(page)
-    page.locator("tr[data-id] a").click()
-    page.wait_for_url("**/screenings/*", wait_until="load")  # before its style sheets are there everything sticks out
+    follow(page.locator("tr[data-id] a"))
     assert fits(page)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from sqlalchemy import update
 
 from ml.bundle import Bundle
-from tests.browser.pages import DESKTOP, PHONE, Opener, fits, log_in, press
+from tests.browser.pages import DESKTOP, PHONE, Opener, fits, follow, log_in, press
 from tests.promotion import with_three_models
 from webapp.config import Config
 from webapp.database import write_transaction
@@ -31,7 +31,7 @@ def test_refused_promoted_and_taken_back(open_page: Opener, app: Flask, admin: U
     page.goto("/admin/models")
     expect(page.locator(".bundle-answers h2")).to_contain_text("good")
 
-    page.get_by_role("link", name="weak").click()
+    follow(page.get_by_role("link", name="weak"))
     press(page, "Compare for promotion")
     expect(page.locator(".notice")).to_contain_text("waits for “flask trainer”")
     for name in ("weak", "twin"):  # what the trainer does with the queue

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from ml.bundle import Bundle
-from tests.browser.pages import DESKTOP, NARROWEST, PHONE, Opener, Size, file, fits, screen
+from tests.browser.pages import DESKTOP, NARROWEST, PHONE, Opener, Size, file, fits, follow, screen
 from tests.ml.tiny import draw_rash
 from webapp.config import Config
 
@@ -51,7 +51,7 @@ def test_a_rash_is_answered_by_its_own_model(
     expect(page.get_by_text("Malignant risk")).to_have_count(0)
     assert fits(page)
     page.screenshot(path=tmp_path / "result.png", full_page=True)
-    page.get_by_role("link", name="Screen another lesion").click()
+    follow(page.get_by_role("link", name="Screen another lesion"))
     expect(page.get_by_role("radio", name="A rash")).to_be_checked()
 
 
@@ -65,7 +65,7 @@ def test_by_keyboard_and_kept_by_an_error_and_a_language(open_page: Opener, tmp_
     page.get_by_role("button", name="Screen the photos").click()
     expect(page.locator("[data-error]")).to_contain_text("not a picture")
     expect(page.get_by_role("radio", name="A rash")).to_be_checked()
-    page.get_by_role("link", name="Deutsch").click()
+    follow(page.get_by_role("link", name="Deutsch"))
     expect(page.get_by_role("radio", name="Ein Ausschlag")).to_be_checked()
     assert fits(page)
     page.screenshot(path=tmp_path / "question-german.png", full_page=True)

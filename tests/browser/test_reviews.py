@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, file, fits, log_in, screen
+from tests.browser.pages import DESKTOP, PASSWORD, PHONE, Opener, file, fits, follow, log_in, press, screen
 from webapp import clock
 from webapp.account.passwords import hash_password
 from webapp.database import write_transaction
@@ -18,8 +18,7 @@ def enter(page: Page, name: str) -> Page:
     page.goto("/login")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/admin/**")
+    press(page, "Log in")
     return page
 
 
@@ -39,7 +38,7 @@ def test_by_keyboard_dispute_decision_and_undo(open_page: Opener, photo: Photo, 
 
     ben = enter(open_page("/login", DESKTOP), "ben")
     ben.goto("/admin/history")
-    ben.locator("tr[data-id] a").first.click()
+    follow(ben.locator("tr[data-id] a").first)
     submit = ben.locator("button[data-key=s]")
     expect(submit).to_be_in_viewport()
     expect(ben.locator(".photos img")).to_be_in_viewport()
@@ -80,7 +79,7 @@ def test_by_keyboard_dispute_decision_and_undo(open_page: Opener, photo: Photo, 
     cara.goto("/admin/screenings/1")
     assert fits(cara)
     cara.locator("input[data-key='1']").check()
-    cara.get_by_role("button", name="Submit").first.click()
+    follow(cara.get_by_role("button", name="Submit").first)
     stands(cara, "disputed")
 
     anna = open_page("/login", DESKTOP, dark=True)
@@ -96,11 +95,11 @@ def test_by_keyboard_dispute_decision_and_undo(open_page: Opener, photo: Photo, 
     anna.goto("/admin/history")
     for box in anna.locator("input.pick").all():
         box.check()
-    anna.get_by_role("button", name="Discard").click()
+    press(anna, "Discard")
     expect(anna.get_by_role("heading", name="Discard 2 screenings?")).to_be_visible()
-    anna.get_by_role("button", name="Yes, do it").click()
+    press(anna, "Yes, do it")
     expect(anna.get_by_role("heading", name="2 screenings discarded")).to_be_visible()
-    anna.get_by_role("button", name="Undo").click()
+    press(anna, "Undo")
     expect(anna.get_by_text("2 of them are undone")).to_be_visible()
     anna.goto("/admin/screenings/2")
     stands(anna, "submitted")

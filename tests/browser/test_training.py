@@ -11,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import expect
 
 from ml.bundle import Bundle
-from tests.browser.pages import PHONE, Opener, log_in
+from tests.browser.pages import PHONE, Opener, follow, log_in, press
 from tests.webapp.training.processes import trainer
 from webapp.config import Config
 from webapp.models.user import User
@@ -35,15 +35,15 @@ def test_an_admin_starts_a_run_watches_and_stops_it(app: Flask, open_page: Opene
     page.set_default_timeout(MINUTES)
     log_in(page)
     page.goto("/admin/training")
-    page.get_by_role("link", name="New run").click()
+    follow(page.get_by_role("link", name="New run"))
     page.locator("#data").select_option("prepared")
     page.locator("#start").select_option("none")
     page.locator("#architecture").select_option("lenet")
     page.locator("#epochs").fill("200")
     page.locator("#name").fill("mine")
-    page.get_by_role("button", name="What would it take?").click()
+    press(page, "What would it take?")
     expect(page.get_by_role("heading", name="What it will take")).to_be_visible()
-    page.get_by_role("button", name="Start the run").click()
+    press(page, "Start the run")
     expect(page.get_by_text("No trainer is at work")).to_be_visible()
     with trainer(app):
         expect(page.locator("[data-epoch]:not([data-epoch='0'])")).to_be_visible(timeout=MINUTES)
@@ -55,13 +55,13 @@ def test_an_admin_starts_a_run_watches_and_stops_it(app: Flask, open_page: Opene
         log_in(phone)
         phone.goto(address)
         assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-        phone.get_by_role("button", name="Stop").click()
+        press(phone, "Stop")
         expect(page.locator("[data-run-state=stopped]")).to_be_visible(timeout=MINUTES)
     expect(page.get_by_text("mine@").first).to_be_visible()
     # The same choices once more: how long they take is known by now.
-    page.get_by_role("link", name="New run with these choices").click()
+    follow(page.get_by_role("link", name="New run with these choices"))
     expect(page.locator("#epochs")).to_have_value("200")
-    page.get_by_role("button", name="What would it take?").click()
+    press(page, "What would it take?")
     expect(page.get_by_text("for each epoch, and at most")).to_be_visible()
     page.goto("/admin/training")
     assert page.locator(".run").count() == 1
