@@ -94,8 +94,11 @@ def fit_thresholds(
 
     Malignant lesions are counted: the images of one, by its name in `lesions` [N], share its weight. `malignant` is the
     highest value whose sensitivity has a lower bound of at least `sensitivity`, of the 95 % interval of a bootstrap
-    over lesions; `uncertain` is the highest below which at most the share `missed` of malignant lesions falls. Where
-    too few exist to support a bound, the threshold falls to the lowest risk among them: flag all of them.
+    over lesions. `uncertain` is the highest below which at most the share `missed` of malignant lesions to come is
+    expected to fall: of n lesions here, of which the share r lies below, (n r + 1) / (n + 1) <= `missed` (conformal
+    risk control, Angelopoulos and others 2022, arXiv:2208.02814; the share r itself says too little, since the
+    threshold was chosen on these lesions). Where too few exist to support a bound, a threshold falls to the lowest
+    risk among them: flag all of them.
     """
     if not malignant.any():
         return {"malignant": 0.5, "uncertain": 0.1}
@@ -113,6 +116,7 @@ def fit_thresholds(
     # Every resample's sensitivity only falls as the threshold rises, and so does the bound.
     first = bisect_left(range(len(values)), True, key=lambda at: bound(float(values[at])) < sensitivity - ROUNDING)
     upper = float(values[max(first - 1, 0)])
-    below = np.array([share[own < value].sum() for value in values]) / share.sum()
-    lower = float(values[np.flatnonzero(below <= missed)[-1]])
+    count = lesion.max() + 1
+    expected = np.array([share[own < value].sum() + 1 for value in values]) / (count + 1)
+    lower = float(values[max(int(np.count_nonzero(expected <= missed + ROUNDING)) - 1, 0)])
     return {"malignant": upper, "uncertain": min(lower, upper)}

@@ -22,7 +22,8 @@ class OperatingPoints:
 
     `sensitivity`: the malignant threshold is the highest whose sensitivity to lesions has a lower 95 % bound of at
     least this.
-    `missed`: the uncertain threshold is the highest that would miss at most this share of malignant lesions.
+    `missed`: the uncertain threshold is the highest that is expected to miss at most this share of malignant lesions
+    to come. Both as in ml.calibration.fit_thresholds.
     """
 
     sensitivity: float = 0.90
