@@ -1,5 +1,5 @@
-"""Write the tables of `docs/ablations.json` and `docs/ablations-further.json`, as `benchmarks/ablations.py` made them,
-into docs/ablations.md.
+"""Write the table of `docs/ablations.json` and `docs/ablations-further.json`, as `benchmarks/ablations.py` made them,
+and the one of `docs/full_size.json` into docs/ablations.md.
 
 python docs/update_ablations.py            rewrite docs/ablations.md
 python docs/update_ablations.py --check    exit with 1 where it is out of step
@@ -26,13 +26,17 @@ FIGURES = (
 )
 """Names in the file, in words, and how they are written: factor and decimals."""
 NONE_YET = "Nothing is recorded yet.\n"
+AGAIN = "Baseline, once more, for the rows below"
 
 
-def table(result: Mapping[str, Any]) -> str:
-    """The protocol in a sentence, and a row for each change, as Markdown."""
+def table(result: Mapping[str, Any], *later: Mapping[str, Any]) -> str:
+    """The protocol in a sentence, and a row for each change, as Markdown; those of `later` results below, each below
+    its own baseline. Raises ValueError where these have another protocol: their rows do not belong together."""
     if not result["rows"]:
         return NONE_YET
     protocol = result["protocol"]
+    if any(_compared_under(other) != _compared_under(result) for other in later):
+        raise ValueError("Results of different protocols do not go into one table.")
     lines = [
         f"Baseline: `{protocol['architecture']}` from `{protocol['weights'].split(' ')[0]}`, {protocol['image_size']} "
         f"pixels, {protocol['epochs']} epochs of {result['training_images']:,} training images, batches of "
@@ -44,7 +48,14 @@ def table(result: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in result["rows"]]
+    for other in later:
+        lines += [_line({**row, "title": AGAIN} if row["name"] == "baseline" else row) for row in other["rows"]]
     return "\n".join(lines) + "\n"
+
+
+def _compared_under(result: Mapping[str, Any]) -> list[Any]:
+    """What the baseline was made with: everything but the teacher, which one row alone has."""
+    return [{**result["protocol"], "teacher": None}, result["training_images"], result["validation_images"]]
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -75,14 +86,10 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return " and ".join(found) or "no"
 
 
-def measured(file: Path = MEASURED) -> str:
-    """The block for the document, of what is in this file."""
-    return table(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else NONE_YET
-
-
-def further() -> str:
-    """The block on the rows that were run later, against a baseline of their own."""
-    return measured(FURTHER)
+def measured() -> str:
+    """The block for the document; rows that were run later stand below, against a baseline of their own."""
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in (MEASURED, FURTHER) if file.is_file()]
+    return table(*results) if results else NONE_YET
 
 
 def full_size() -> str:
@@ -107,5 +114,5 @@ def full_size() -> str:
 
 
 if __name__ == "__main__":
-    blocks = {"ablations": measured(), "further": further(), "full-size": full_size()}
+    blocks = {"ablations": measured(), "full-size": full_size()}
     sys.exit(main({PROJECT / "docs" / "ablations.md": blocks}, sys.argv[1:]))

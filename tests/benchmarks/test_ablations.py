@@ -50,6 +50,19 @@ def test_rows_and_those_that_need_no_training_are_summarised(summary: dict[str, 
     json.dumps(summary, allow_nan=False)
 
 
+def test_later_rows_stand_in_the_same_table_below_their_own_baseline(summary: dict[str, Any]) -> None:
+    later = json.loads(json.dumps(summary))
+    later["protocol"]["teacher"] = "a-teacher"
+    first, *rows = TABLE(summary, later).splitlines()[4:]
+    assert first.startswith("| Baseline | `baseline`")
+    count = len(summary["rows"])
+    assert len(rows) == 2 * count - 1
+    assert rows[count - 1].startswith("| Baseline, once more, for the rows below | `baseline`")
+    later["protocol"]["image_size"] = 64
+    with pytest.raises(ValueError, match="different protocols"):
+        TABLE(summary, later)
+
+
 def test_rows_of_an_earlier_result_are_kept_only_where_they_compare(summary: dict[str, Any]) -> None:
     earlier = json.loads(json.dumps(summary))
     earlier["rows"].append({**earlier["rows"][-1], "name": "mixup", "title": "Mixup (0.2)"})
@@ -152,5 +165,5 @@ def test_a_missing_data_set_is_one_sentence(tmp_path: Path, capsys: pytest.Captu
 def test_the_document_is_in_step() -> None:
     """As the other documents are held: docs/ablations.md says what docs/ablations.json does."""
     written = runpy.run_path(str(PROJECT / "docs" / "update_ablations.py"))
-    for block in ("measured", "further", "full_size"):
+    for block in ("measured", "full_size"):
         assert written[block]().strip() in (PROJECT / "docs" / "ablations.md").read_text(encoding="utf-8")
