@@ -199,8 +199,13 @@ class Conversation:
             await pressed.edit(self._threads.say(pressed.language, words.question_kept, found))
 
     async def _heatmap(self, pressed: Pressed, row: ScreeningRow) -> None:
-        found = await self._threads.tell(pressed.language, heatmap_pictures, row)
-        await send_pictures(pressed.bot, pressed.chat, found, below=pressed.message)
+        try:
+            found = await self._threads.tell(pressed.language, heatmap_pictures, row)
+        except FileNotFoundError:  # deleted since the button was pressed
+            text = self._threads.say(pressed.language, words.heatmap_gone)
+            await persistently(lambda: pressed.bot.send_message(pressed.chat, text, parse_mode=ParseMode.HTML))
+        else:
+            await send_pictures(pressed.bot, pressed.chat, found, below=pressed.message)
         # Only now: whoever did not get them can press the button again.
         await pressed.edit_buttons(self._result_buttons(pressed, heatmap=False))
 

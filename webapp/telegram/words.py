@@ -303,3 +303,8 @@ def our_fault() -> str:
 def not_found() -> str:
     """A button below a result that is gone."""
     return _("This result was deleted.")
+
+
+def heatmap_gone() -> str:
+    """A heatmap was asked for, of a photo that is gone."""
+    return _("The heatmap can no longer be shown, since the photo is deleted.")

@@ -169,6 +169,25 @@ def test_an_answer_stands_where_its_heatmap_is_not_sent_and_offers_it(
     api.until(lambda: list(answer.buttons) == ["Delete photo and result"])
 
 
+def test_a_heatmap_of_a_photo_that_is_gone_is_one_sentence(
+    bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the photos' time ends while the button is pressed."""
+    agree()
+    api.failures["sendPhoto"] = [Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")]
+    api.deliver(api.photo(photo("mel")))
+    (answer,) = api.wait(1)
+    api.until(lambda: list(answer.buttons) == ["Show the heatmap", "Delete photo and result"])
+    for path in config.photos.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    api.press(answer, "Show the heatmap")
+    assert api.wait(2)[-1].text == "The heatmap can no longer be shown, since the photo is deleted."
+    api.until(lambda: list(answer.buttons) == ["Delete photo and result"])
+    assert "Traceback" not in caplog.text
+    assert "Model: tiny" in answer.text, "the answer stands"
+
+
 def test_a_result_is_deleted_in_two_steps(bot: Bot, api: BotApi, agree: Callable[..., Sent], config: Config,
                                           photo: Photo, rows: Rows) -> None:  # fmt: skip
     agree()
