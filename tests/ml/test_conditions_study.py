@@ -78,12 +78,13 @@ def test_the_study_says_what_it_is(figures: dict[str, Any], tiny_bundle: Bundle)
         assert all(0 <= index < len(condition["steps"]) for index in condition["erring"])
 
 
-def test_it_comes_out_the_same_again(
-    study: Path, tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path, figures: dict[str, Any]
-) -> None:
-    again = study_conditions(tiny_bundle, drawn_data, "test", tmp_path, images=IMAGES, resamples=40, progress=False)
-    assert again | {"date": ""} == figures | {"date": ""}
-    assert (tmp_path / "conditions.csv").read_bytes() == (study / "conditions.csv").read_bytes()
+def test_it_comes_out_the_same_again(tiny_bundle: Bundle, drawn_data: Path, tmp_path: Path) -> None:
+    once, again = (
+        study_conditions(tiny_bundle, drawn_data, "test", tmp_path / name, images=2, resamples=40, progress=False)
+        for name in ("once", "again")
+    )
+    assert again | {"date": ""} == once | {"date": ""}
+    assert (tmp_path / "again" / "conditions.csv").read_bytes() == (tmp_path / "once" / "conditions.csv").read_bytes()
 
 
 def test_report_stands_alone_and_tells_every_condition(study: Path, figures: dict[str, Any]) -> None:

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.bundle import CASES, DEFAULT_MODEL, Bundle, load_bundle
+from ml.conditions_study import with_views
 from ml.data.duplicates import find_near_duplicates, fingerprint
 from ml.data.sources import read_source
 from ml.gate import GateModel, is_held_out
 from ml.images import decode
 from ml.labels import load_taxonomy
+from ml.predict import Classifier
 from ml.screening import USABLE
 from ml.similar import CaseIndex
-from ml.training.gate_fit import bundle_features
 from ml.training.variations import as_jpeg, write_mark
 
 Pixels = NDArray[np.uint8]
@@ -81,11 +82,13 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def share_refused(bundle: Bundle) -> Callable[[list[Pixels]], float]:
-    """Judges pictures and returns the share that is refused."""
-    gate, see = GateModel(bundle.gate_arrays(), bundle.card.gate["limits"]), bundle_features(bundle)
+    """Judges pictures as they are in serving and returns the share that is refused."""
+    gate = GateModel(bundle.gate_arrays(), bundle.card.gate["limits"])
+    # The gate goes by one network's features of the picture as it is: the further views are left out.
+    network = Classifier(with_views(bundle.networks()[bundle.card.gate_network], "one"))
 
     def judge(pictures: list[Pixels]) -> float:
-        pairs = zip(pictures, see(pictures).features, strict=True)
+        pairs = zip(pictures, network.predict(pictures).features, strict=True)
         return float(np.mean([gate.judge(picture, features).verdict != USABLE for picture, features in pairs]))
 
     return judge
