@@ -2,13 +2,16 @@
 
 import io
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,11 +23,27 @@ from tests.ml.tiny import train_rash
 from tests.promotion import recalibrated, train_weak, write_promotion_set
 from tests.times import Clock
 from webapp import clock, create_app
+from webapp.account import passwords
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.models.base import Base
 
 TINY_SIZE = 32
+REAL_HASHER = passwords.HASHER
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """Argon2 as cheap as it gets: tests log in thousands of times."""
+    passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield
+    passwords.HASHER = REAL_HASHER
+
+
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates are compiled once for all the applications that tests build, and not for each of them."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +133,7 @@ def lesion() -> Callable[..., NDArray[np.uint8]]:
 def photo(lesion: Callable[..., NDArray[np.uint8]]) -> Callable[..., bytes]:
     """Draws a lesion as a file: `photo("mel", seed=1, kind="PNG")` is its bytes."""
 
+    @cache
     def encode(code: str = "nv", seed: int = 0, kind: str = "JPEG") -> bytes:
         buffer = io.BytesIO()
         Image.fromarray(lesion(code, seed)).save(buffer, kind)
@@ -138,13 +158,14 @@ def config(tmp_path: Path, tiny_bundle: Bundle) -> Config:
 
 
 @pytest.fixture
-def make_app() -> Iterator[Callable[[Config], Flask]]:
+def make_app(compiled_templates: FileSystemBytecodeCache) -> Iterator[Callable[[Config], Flask]]:
     """Builds applications, with their tables made, and closes their connections in the end."""
     apps: list[Flask] = []
 
     def make(config: Config) -> Flask:
         config.instance.mkdir(parents=True, exist_ok=True)
         app = create_app(config)
+        app.jinja_env.bytecode_cache = compiled_templates
         with app.app_context():
             Base.metadata.create_all(db.engine)
         apps.append(app)

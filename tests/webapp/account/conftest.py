@@ -5,27 +5,17 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from tests.webapp.forms import PASSWORD, form_token
-from webapp.account import passwords
 from webapp.config import Config
 from webapp.extensions import db
 from webapp.models.audit import AuditEntry
 
 Visit = Callable[..., FlaskClient]
-REAL_HASHER = passwords.HASHER
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as cheap as it gets: these tests log in hundreds of times."""
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords.nobody.cache_clear()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select
 from werkzeug.test import TestResponse
 
+from tests.conftest import REAL_HASHER
 from tests.times import Clock
-from tests.webapp.account.conftest import REAL_HASHER
 from tests.webapp.forms import PASSWORD, form_token
 from tests.webapp.rates import DOWN
 from webapp import clock
