@@ -72,8 +72,8 @@ def quality_scores(pixels: NDArray[np.uint8], sought: Sought | None = None) -> d
     what stands out from the skin takes, left out where most of the picture is dark (ml.features).
     """
     share = (sought or seek_lesion(pixels)).share
-    small = square(pixels, QUALITY_SIDE).astype(np.float64)
-    luma = small @ LUMA
+    small = square(pixels, QUALITY_SIDE)
+    luma = small.astype(np.float64) @ LUMA
     contrast = float(luma.std())
     return {
         "short_side": float(min(pixels.shape[:2])),
@@ -96,10 +96,10 @@ def _detail(luma: NDArray[np.float64], down: int, right: int) -> float:
     return float((ahead + behind - 2 * luma[1:-1, 1:-1]).std() / np.hypot(down, right))
 
 
-def _yellowness(pixels: NDArray[np.float64], luma: NDArray[np.float64]) -> float:
+def _yellowness(pixels: NDArray[np.uint8], luma: NDArray[np.float64]) -> float:
     """log2(G sqrt(R) / sqrt(B^3)) of the median colour of the lit pixels, in linear light (IEC 61966-2-1)."""
-    lit = pixels[luma > LIT] if np.any(luma > LIT) else pixels.reshape(-1, 3)
-    level = np.median(lit, axis=0) / 255
+    lit = luma > LIT if np.any(luma > LIT) else np.ones(luma.shape, np.bool_)
+    level = np.array([np.median(pixels[..., channel][lit]) for channel in range(3)]) / 255
     linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     red, green, blue = np.log2(np.maximum(linear, 1e-3))
     return float(green + red / 2 - 1.5 * blue)
