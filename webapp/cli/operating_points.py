@@ -15,7 +15,7 @@ def operating_point_options(command: Command) -> Command:
         type=click.FloatRange(0, 1, max_open=True),
         default=0.02,
         show_default=True,
-        help="Share of malignant lesions that benign may miss.",
+        help="Share of malignant lesions to come that benign may be expected to miss.",
     )
     sensitivity = click.option(
         "--sensitivity",

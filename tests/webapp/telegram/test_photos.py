@@ -154,30 +154,33 @@ def test_the_heatmap_of_a_rash_comes_when_it_is_asked_for(
     api.until(lambda: list(answer.buttons) == ["Delete photo and result"])
 
 
-def test_an_answer_stands_where_its_heatmap_is_not_sent_and_offers_it(
-    bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, rows: Rows, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def without_heatmap(bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo) -> Sent:
+    """An answer whose heatmap was not sent, and which offers it instead."""
     agree()
     api.failures["sendPhoto"] = [Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")]
     api.deliver(api.photo(photo("mel")))
     (answer,) = api.wait(1)
-    api.until(lambda: "was not sent" in caplog.text)
-    assert (rows()[0].state, rows()[0].reply_to) == ("done", None)
     api.until(lambda: list(answer.buttons) == ["Show the heatmap", "Delete photo and result"])
+    return answer
+
+
+def test_an_answer_stands_where_its_heatmap_is_not_sent_and_offers_it(
+    api: BotApi, without_heatmap: Sent, rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = without_heatmap
+    assert "was not sent" in "".join(record.getMessage() for record in caplog.get_records("setup"))
+    assert (rows()[0].state, rows()[0].reply_to) == ("done", None)
     api.press(answer, "Show the heatmap")
     api.until(lambda: len(api.pictures) == 1)
     api.until(lambda: list(answer.buttons) == ["Delete photo and result"])
 
 
 def test_a_heatmap_of_a_photo_that_is_gone_is_one_sentence(
-    bot: Bot, api: BotApi, agree: Callable[..., Sent], photo: Photo, config: Config, caplog: pytest.LogCaptureFixture
+    api: BotApi, without_heatmap: Sent, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As when the photos' time ends while the button is pressed."""
-    agree()
-    api.failures["sendPhoto"] = [Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")]
-    api.deliver(api.photo(photo("mel")))
-    (answer,) = api.wait(1)
-    api.until(lambda: list(answer.buttons) == ["Show the heatmap", "Delete photo and result"])
+    answer = without_heatmap
     for path in config.photos.rglob("*"):
         if path.is_file():
             path.unlink()
